@@ -1,0 +1,62 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings of every Swift target: warnings are errors, existentials are spelled out.
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+/// A library target of ours, under Sources/.
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+/// The tests of one module, under Tests/.
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: "\(name)Tests", dependencies: dependencies, swiftSettings: strict)
+}
+
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
+
+let package = Package(
+    name: "bakare",
+    products: [.executable(name: "bakare-node", targets: ["BakareNode"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
+        .target(name: "CLinux"),
+
+        module("BackupFormat", []),
+        module("Cryptography", ["BackupFormat", "CSodium", crypto]),
+        module("Chunking", ["BackupFormat", "CZstd"]),
+        module("HostFiles", ["BackupFormat", "CLinux", "CISAL"]),
+        module("Vault", ["Cryptography", "HostFiles", "BackupFormat"]),
+        module("Ledger", ["BackupFormat", "HostFiles"]),
+        module("Archive", ["Chunking", "Cryptography", "HostFiles", "Ledger", "Vault", "BackupFormat"]),
+        module("BackupNode", ["Archive", "Vault", "Ledger", "Cryptography", "HostFiles", "BackupFormat", toml]),
+        .executableTarget(
+            name: "BakareNode", dependencies: ["BackupNode", "Archive", "HostFiles", "BackupFormat", arguments],
+            swiftSettings: strict),
+
+        tests("BackupFormat", ["BackupFormat"]),
+        tests("Cryptography", ["Cryptography", "BackupFormat"]),
+        tests("Chunking", ["Chunking", "BackupFormat"]),
+        tests("HostFiles", ["HostFiles", "BackupFormat"]),
+        tests("Vault", ["Vault", "Cryptography", "HostFiles", "BackupFormat"]),
+        tests("Ledger", ["Ledger", "HostFiles", "BackupFormat"]),
+        tests("Archive", ["Archive", "Vault", "Ledger", "Chunking", "Cryptography", "HostFiles", "BackupFormat"]),
+        tests("BackupNode", ["BackupNode", "Archive", "Vault", "HostFiles", "BackupFormat"]),
+        tests("Tidy", []),
+        tests("EndToEnd", ["HostFiles", "BackupFormat"]),
+    ]
+)
