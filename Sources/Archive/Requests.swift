@@ -1,0 +1,188 @@
+package import BackupFormat
+
+/// What to back up, and how.
+package struct BackupRequest: Sendable {
+    /// Absolute paths, each a file or a folder.
+    package var paths: [RawPath]
+    package var exclusions: Exclusions
+    package var tags: [String]
+    package var dryRun: Bool
+    /// The machine's name, recorded in the snapshot.
+    package var host: String
+    /// Nanoseconds since 1970 at the start.
+    package var time: Int64
+    /// Folders never backed up, however they are reached: the node's own home, as (device, inode).
+    package var forbidden: [FileIdentity]
+
+    package init(
+        paths: [RawPath], exclusions: Exclusions, tags: [String] = [], dryRun: Bool = false, host: String, time: Int64,
+        forbidden: [FileIdentity] = []
+    ) {
+        self.paths = paths
+        self.exclusions = exclusions
+        self.tags = tags
+        self.dryRun = dryRun
+        self.host = host
+        self.time = time
+        self.forbidden = forbidden
+    }
+}
+
+/// A file by device and inode number.
+package struct FileIdentity: Hashable, Sendable {
+    package var device: UInt64
+    package var inode: UInt64
+    package init(device: UInt64, inode: UInt64) {
+        self.device = device
+        self.inode = inode
+    }
+}
+
+/// What a backup did. Sizes are in bytes.
+package struct BackupReport: Sendable {
+    /// Nil for a dry run.
+    package var snapshot: SnapshotID?
+    package var files = 0
+    package var directories = 0
+    /// Apparent size of all regular files.
+    package var bytes = 0
+    /// Plain size of chunks that were not stored before.
+    package var newBytes = 0
+    /// What those take in packs.
+    package var storedBytes = 0
+    package var unchangedFiles = 0
+    package var errors: [FileProblem] = []
+    package var seconds = 0.0
+    package init() {}
+}
+
+/// One snapshot, as `snapshots` lists it.
+package struct SnapshotSummary: Sendable {
+    package var id: SnapshotID
+    /// Nanoseconds since 1970.
+    package var time: Int64
+    package var host: String
+    package var paths: [RawPath]
+    package var tags: [String]
+    package var files: Int
+    package var directories: Int
+    package var bytes: Int
+    /// Files that could not be read then.
+    package var errorCount: Int
+
+    package init(
+        id: SnapshotID, time: Int64, host: String, paths: [RawPath], tags: [String], files: Int, directories: Int, bytes: Int,
+        errorCount: Int
+    ) {
+        self.id = id
+        self.time = time
+        self.host = host
+        self.paths = paths
+        self.tags = tags
+        self.files = files
+        self.directories = directories
+        self.bytes = bytes
+        self.errorCount = errorCount
+    }
+}
+
+/// What to bring back, and where to.
+package struct RestoreRequest: Sendable {
+    package enum Overwrite: String, Sendable, CaseIterable {
+        case always
+        case ifNewer = "if-newer"
+        case never
+    }
+
+    package var snapshot: SnapshotID
+    /// Paths inside the snapshot (absolute, as backed up); empty for all.
+    package var paths: [RawPath]
+    package var target: RawPath
+    package var overwrite: Overwrite
+    /// Remove what the snapshot does not hold, in folders it does hold.
+    package var deleteExtraneous: Bool
+    /// Read everything back and compare after writing.
+    package var verify: Bool
+    package var dryRun: Bool
+
+    package init(
+        snapshot: SnapshotID, paths: [RawPath] = [], target: RawPath, overwrite: Overwrite = .always,
+        deleteExtraneous: Bool = false, verify: Bool = false, dryRun: Bool = false
+    ) {
+        self.snapshot = snapshot
+        self.paths = paths
+        self.target = target
+        self.overwrite = overwrite
+        self.deleteExtraneous = deleteExtraneous
+        self.verify = verify
+        self.dryRun = dryRun
+    }
+}
+
+/// What a restore did. Sizes are in bytes.
+package struct RestoreReport: Sendable {
+    package var files = 0
+    package var directories = 0
+    package var bytes = 0
+    /// Content that had to be written; what was already right in place is not counted.
+    package var writtenBytes = 0
+    package var unchangedFiles = 0
+    package var deleted = 0
+    package var errors: [FileProblem] = []
+    package var seconds = 0.0
+    package init() {}
+}
+
+/// One line of `ls`: a path inside a snapshot with its metadata.
+package struct ListedEntry: Sendable {
+    package var path: RawPath
+    package var entry: TreeEntry
+    package init(path: RawPath, entry: TreeEntry) {
+        self.path = path
+        self.entry = entry
+    }
+}
+
+/// One line of `diff`.
+package struct Difference: Sendable {
+    package enum Kind: String, Sendable {
+        case added, removed, content, metadata, type
+    }
+    package var kind: Kind
+    package var path: RawPath
+    /// Size in bytes before and after, 0 where there is none.
+    package var sizeBefore: Int
+    package var sizeAfter: Int
+    package init(kind: Kind, path: RawPath, sizeBefore: Int, sizeAfter: Int) {
+        self.kind = kind
+        self.path = path
+        self.sizeBefore = sizeBefore
+        self.sizeAfter = sizeAfter
+    }
+}
+
+/// What `check` found and did.
+package struct CheckReport: Sendable {
+    package var snapshots = 0
+    package var packs = 0
+    package var bytesRead = 0
+    /// Damage that parity or a rebuild mended (or, without `repair`, would mend).
+    package var repairable: [String] = []
+    package var repaired: [String] = []
+    /// What is lost: each names the snapshot and paths concerned, or the pack where no snapshot needs it.
+    package var lost: [String] = []
+    package var seconds = 0.0
+    package var isClean: Bool { repairable.isEmpty && lost.isEmpty }
+    package init() {}
+}
+
+/// What a sweep freed. Sizes are in bytes.
+package struct ReclaimReport: Sendable {
+    package var removedPacks = 0
+    package var removedBytes = 0
+    package var rewrittenPacks = 0
+    package var purgedBytes = 0
+    package var keptBytes = 0
+    package var seconds = 0.0
+    package init() {}
+}
