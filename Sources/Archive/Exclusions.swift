@@ -1,5 +1,3 @@
-package import BackupFormat
-
 /// What a backup leaves out.
 package struct Exclusions: Sendable {
     /// gitignore-style patterns, in order.
