@@ -1,4 +1,4 @@
-package import BackupFormat
+internal import BackupFormat
 
 /// Finds content-defined cut points: FastCDC with normalised chunking (Xia et al., USENIX ATC 2016), gear hash keyed by its table.
 ///
