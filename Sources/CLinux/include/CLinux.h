@@ -1,5 +1,156 @@
-// System calls and constants that Swift's Glibc overlay does not import.
+// System calls and constants that Swift's Glibc overlay does not import, in one form:
+//
+// - a result is zero or more, or a negated errno, so that no other call can overwrite the reason;
+// - calls that a signal interrupted (EINTR) are made again;
+// - names and paths are counted bytes without a terminating NUL: the copy that the kernel needs is made on the stack here,
+//   longer ones than 4,095 bytes give -ENAMETOOLONG, and a NUL among the bytes gives -EINVAL.
 #ifndef BAKARE_CLINUX_H
 #define BAKARE_CLINUX_H
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
+
+// open flags (their values differ between processors)
+extern const int32_t linux_O_RDONLY, linux_O_WRONLY, linux_O_RDWR, linux_O_CREAT, linux_O_EXCL, linux_O_TRUNC, linux_O_APPEND,
+    linux_O_NONBLOCK, linux_O_DIRECTORY, linux_O_NOFOLLOW, linux_O_CLOEXEC, linux_O_NOATIME, linux_O_PATH, linux_O_TMPFILE,
+    linux_O_DIRECT, linux_O_DSYNC, linux_O_SYNC;
+// *at flags
+extern const int32_t linux_AT_FDCWD, linux_AT_SYMLINK_NOFOLLOW, linux_AT_REMOVEDIR, linux_AT_EMPTY_PATH, linux_AT_NO_AUTOMOUNT,
+    linux_AT_SYMLINK_FOLLOW;
+extern const uint32_t linux_RENAME_NOREPLACE, linux_RENAME_EXCHANGE;
+extern const uint64_t linux_RESOLVE_BENEATH, linux_RESOLVE_NO_SYMLINKS, linux_RESOLVE_NO_MAGICLINKS, linux_RESOLVE_NO_XDEV,
+    linux_RESOLVE_IN_ROOT;
+// file types within a mode, and entry types of getdents64
+extern const uint32_t linux_S_IFMT, linux_S_IFREG, linux_S_IFDIR, linux_S_IFLNK, linux_S_IFIFO, linux_S_IFSOCK, linux_S_IFCHR,
+    linux_S_IFBLK;
+extern const uint8_t linux_DT_UNKNOWN, linux_DT_REG, linux_DT_DIR, linux_DT_LNK, linux_DT_FIFO, linux_DT_SOCK, linux_DT_CHR,
+    linux_DT_BLK;
+extern const int32_t linux_SEEK_DATA, linux_SEEK_HOLE;
+extern const int32_t linux_FADV_NORMAL, linux_FADV_SEQUENTIAL, linux_FADV_RANDOM, linux_FADV_WILLNEED, linux_FADV_DONTNEED,
+    linux_FADV_NOREUSE;
+extern const uint32_t linux_SYNC_FILE_RANGE_WAIT_BEFORE, linux_SYNC_FILE_RANGE_WRITE, linux_SYNC_FILE_RANGE_WAIT_AFTER;
+extern const int32_t linux_M_ARENA_MAX, linux_M_MMAP_THRESHOLD, linux_M_TRIM_THRESHOLD;
+
+// What statx tells, as far as a backup needs it.
+struct linux_status {
+    uint64_t size;
+    uint64_t blocks; // of 512 bytes
+    uint64_t inode;
+    uint64_t mount_id;
+    int64_t mtime_seconds;
+    int64_t ctime_seconds;
+    uint32_t mtime_nanoseconds;
+    uint32_t ctime_nanoseconds;
+    uint32_t mode;
+    uint32_t uid;
+    uint32_t gid;
+    uint32_t links;
+    uint32_t device_major;
+    uint32_t device_minor;
+    uint32_t rdev_major;
+    uint32_t rdev_minor;
+    uint32_t block_bytes;
+    uint8_t is_mount_root;
+    uint8_t has_mount_id;
+};
+
+// With a length of 0 and AT_EMPTY_PATH: the descriptor itself.
+int32_t linux_statx(int32_t directory, const void *name, size_t length, int32_t flags, struct linux_status *out);
+
+int32_t linux_openat(int32_t directory, const void *name, size_t length, int32_t flags, uint32_t mode);
+// -ENOSYS where the kernel has no openat2 (before 5.6) or a sandbox hides it.
+int32_t linux_openat2(int32_t directory, const void *name, size_t length, int32_t flags, uint32_t mode, uint64_t resolve);
+int32_t linux_close(int32_t fd);
+int32_t linux_dup(int32_t fd);
+
+// Entries as the kernel lays them out: inode u64, offset i64, record length u16, type u8, name, NUL.
+int64_t linux_getdents64(int32_t fd, void *buffer, size_t length);
+int64_t linux_seek(int32_t fd, int64_t offset, int32_t whence);
+int64_t linux_readlinkat(int32_t directory, const void *name, size_t length, void *target, size_t target_length);
+
+int64_t linux_read(int32_t fd, void *buffer, size_t length);
+int64_t linux_write(int32_t fd, const void *buffer, size_t length);
+int64_t linux_pread(int32_t fd, void *buffer, size_t length, int64_t offset);
+int64_t linux_pwrite(int32_t fd, const void *buffer, size_t length, int64_t offset);
+// Until `length` bytes are there or the file ends.
+int64_t linux_pread_full(int32_t fd, void *buffer, size_t length, int64_t offset);
+// Until all is written: 0 or -errno.
+int32_t linux_pwrite_full(int32_t fd, const void *buffer, size_t length, int64_t offset);
+int64_t linux_copy_file_range(int32_t from, int64_t from_offset, int32_t to, int64_t to_offset, size_t length);
+int32_t linux_ftruncate(int32_t fd, int64_t size);
+// Makes a hole, keeping the size.
+int32_t linux_punch_hole(int32_t fd, int64_t offset, int64_t length);
+// Reserves space, without changing the size if `keep_size`.
+int32_t linux_allocate(int32_t fd, int64_t offset, int64_t length, int32_t keep_size);
+int32_t linux_fsync(int32_t fd);
+int32_t linux_fdatasync(int32_t fd);
+int32_t linux_syncfs(int32_t fd);
+int32_t linux_sync_file_range(int32_t fd, int64_t offset, int64_t length, uint32_t flags);
+int32_t linux_fadvise(int32_t fd, int64_t offset, int64_t length, int32_t advice);
+int32_t linux_readahead(int32_t fd, int64_t offset, size_t length);
+// LOCK_EX without waiting if `exclusive`, else LOCK_SH; -EWOULDBLOCK if taken.
+int32_t linux_flock(int32_t fd, int32_t exclusive);
+
+int32_t linux_mkdirat(int32_t directory, const void *name, size_t length, uint32_t mode);
+int32_t linux_mknodat(int32_t directory, const void *name, size_t length, uint32_t mode, uint32_t major, uint32_t minor);
+int32_t linux_symlinkat(const void *target, size_t target_length, int32_t directory, const void *name, size_t length);
+int32_t linux_linkat(int32_t from, const void *from_name, size_t from_length, int32_t to, const void *to_name, size_t to_length,
+                     int32_t flags);
+int32_t linux_unlinkat(int32_t directory, const void *name, size_t length, int32_t flags);
+int32_t linux_renameat2(int32_t from, const void *from_name, size_t from_length, int32_t to, const void *to_name,
+                        size_t to_length, uint32_t flags);
+// Never follows a symlink. With a length of 0: the descriptor itself (O_PATH ones too).
+int32_t linux_chown(int32_t directory, const void *name, size_t length, uint32_t uid, uint32_t gid);
+int32_t linux_fchmod(int32_t fd, uint32_t mode);
+// Never follows a symlink (there is no call for it before Linux 6.6, so by way of an O_PATH descriptor).
+int32_t linux_chmod(int32_t directory, const void *name, size_t length, uint32_t mode);
+// Modification time; the access time stays as it is. Never follows a symlink. With a length of 0: the descriptor itself.
+int32_t linux_set_mtime(int32_t directory, const void *name, size_t length, int64_t seconds, uint32_t nanoseconds);
+
+// Extended attributes of a descriptor that was opened for reading or writing.
+int64_t linux_flistxattr(int32_t fd, void *names, size_t length);
+int64_t linux_fgetxattr(int32_t fd, const void *name, size_t length, void *value, size_t value_length);
+int32_t linux_fsetxattr(int32_t fd, const void *name, size_t length, const void *value, size_t value_length);
+int32_t linux_fremovexattr(int32_t fd, const void *name, size_t length);
+// The same of an entry of a directory, of any type, symlinks themselves included (by way of /proc/self/fd).
+int64_t linux_listxattrat(int32_t directory, const void *entry, size_t entry_length, void *names, size_t length);
+int64_t linux_getxattrat(int32_t directory, const void *entry, size_t entry_length, const void *name, size_t length, void *value,
+                         size_t value_length);
+int32_t linux_setxattrat(int32_t directory, const void *entry, size_t entry_length, const void *name, size_t length,
+                         const void *value, size_t value_length);
+int32_t linux_removexattrat(int32_t directory, const void *entry, size_t entry_length, const void *name, size_t length);
+
+// The length of the name put into `buffer`, 0 if there is none.
+int64_t linux_user_name(uint32_t uid, void *buffer, size_t length);
+int64_t linux_group_name(uint32_t gid, void *buffer, size_t length);
+// The number, or -ENOENT.
+int64_t linux_user_id(const void *name, size_t length);
+int64_t linux_group_id(const void *name, size_t length);
+uint32_t linux_effective_uid(void);
+
+// Total, free and available-to-this-user bytes, and free inodes, of a file system; its type.
+struct linux_space {
+    uint64_t total_bytes;
+    uint64_t free_bytes;
+    uint64_t available_bytes;
+    uint64_t free_inodes;
+    int64_t type;
+};
+int32_t linux_fstatfs(int32_t fd, struct linux_space *out);
+
+// Sets the soft limit of open files to the hard one, and gives it.
+int64_t linux_raise_open_files(void);
+int32_t linux_mallopt(int32_t option, int32_t value);
+void linux_malloc_trim(void);
+// Nanoseconds of CLOCK_MONOTONIC.
+uint64_t linux_monotonic_nanoseconds(void);
+// Names the calling thread, at most 15 bytes of it.
+void linux_name_thread(const char *name);
+uint32_t linux_thread_id(void);
+// Fills with random bytes from the kernel.
+int32_t linux_random(void *buffer, size_t length);
+
+// mount(2) and umount2(2) with MNT_DETACH, for tests.
+int32_t linux_mount(const char *source, const char *target, const char *type, uint64_t flags, const char *options);
+int32_t linux_unmount(const char *target);
 #endif
