@@ -1,0 +1,201 @@
+package import BackupFormat
+internal import Glibc
+
+/// The ``Disk`` of the machine: files 0600, directories 0700.
+package struct RealDisk: Disk {
+    package init() {}
+
+    package func openForReading(_ path: RawPath) throws(HostFilesError) -> any DiskFile {
+        try RealDiskFile(path, flags: O_RDONLY, "open")
+    }
+
+    package func openForUpdating(_ path: RawPath) throws(HostFilesError) -> any DiskFile {
+        try RealDiskFile(path, flags: O_RDWR, "open for repair")
+    }
+
+    package func createExclusively(_ path: RawPath, expectedBytes: Int) throws(HostFilesError) -> any DiskFile {
+        let file = try RealDiskFile(path, flags: O_RDWR | O_CREAT | O_EXCL, "create")
+        if expectedBytes >= RealDiskFile.directBytesMin { file.goesRoundPageCache = true }
+        return file
+    }
+
+    package func rename(_ from: RawPath, to: RawPath) throws(HostFilesError) {
+        try check(
+            withPath(from) { source in withPath(to) { target in Glibc.rename(source, target) } }, "rename", from)
+    }
+
+    package func unlink(_ path: RawPath) throws(HostFilesError) {
+        try check(withPath(path) { Glibc.unlink($0) }, "remove", path)
+    }
+
+    package func makeDirectory(_ path: RawPath) throws(HostFilesError) {
+        try check(withPath(path) { mkdir($0, 0o700) }, "make the folder", path)
+    }
+
+    package func removeDirectory(_ path: RawPath) throws(HostFilesError) {
+        try check(withPath(path) { rmdir($0) }, "remove the folder", path)
+    }
+
+    package func list(_ path: RawPath) throws(HostFilesError) -> [RawPath] {
+        let opened: OpaquePointer? = withPath(path) { opendir($0) }
+        guard let directory = opened else { throw HostFilesError(errno: errno, "list", path: path) }
+        defer { closedir(directory) }
+        var names: [RawPath] = []
+        while true {
+            errno = 0
+            guard let entry = readdir(directory) else {
+                guard errno == 0 else { throw HostFilesError(errno: errno, "list", path: path) }
+                break
+            }
+            guard let offset = MemoryLayout<dirent>.offset(of: \.d_name) else { break }
+            let start = UnsafeRawPointer(entry).advanced(by: offset).assumingMemoryBound(to: UInt8.self)
+            let name = Array(
+                UnsafeBufferPointer(start: start, count: strlen(UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self))))
+            if name != [0x2e] && name != [0x2e, 0x2e] { names.append(RawPath(bytes: name)) }
+        }
+        return names.sorted()
+    }
+
+    package func status(_ path: RawPath) throws(HostFilesError) -> DiskStatus? {
+        var found = stat()
+        if withPath(path, { lstat($0, &found) }) != 0 {
+            if errno == ENOENT { return nil }
+            throw HostFilesError(errno: errno, "look at", path: path)
+        }
+        return DiskStatus(
+            size: Int(found.st_size), modifiedSeconds: Int64(found.st_mtim.tv_sec),
+            isDirectory: found.st_mode & S_IFMT == S_IFDIR)
+    }
+
+    package func syncDirectory(_ path: RawPath) throws(HostFilesError) {
+        let descriptor = withPath(path) { open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+        guard descriptor >= 0 else { throw HostFilesError(errno: errno, "open the folder", path: path) }
+        defer { Glibc.close(descriptor) }
+        while fsync(descriptor) != 0 {
+            if errno == EINTR { continue }
+            // Some network file systems cannot sync a folder, and say so: they make names durable by themselves.
+            if errno == EINVAL { return }
+            throw HostFilesError(errno: errno, "sync the folder", path: path)
+        }
+    }
+
+    package func freeBytes(_ path: RawPath) throws(HostFilesError) -> Int {
+        var found = statvfs()
+        try check(withPath(path) { statvfs($0, &found) }, "look for free space on", path)
+        let (bytes, overflow) = UInt64(found.f_bavail).multipliedReportingOverflow(by: UInt64(found.f_frsize))
+        return overflow ? Int.max : Int(clamping: bytes)
+    }
+
+    private func check(_ result: Int32, _ operation: String, _ path: RawPath) throws(HostFilesError) {
+        if result != 0 { throw HostFilesError(errno: errno, operation, path: path) }
+    }
+}
+
+/// Calls `body` with the path as a C string. A path that holds a NUL ends there, and so is not found.
+private func withPath<R>(_ path: RawPath, _ body: (UnsafePointer<CChar>) -> R) -> R {
+    var text: [CChar] = []
+    text.reserveCapacity(path.bytes.count + 1)
+    for byte in path.bytes { text.append(CChar(bitPattern: byte)) }
+    text.append(0)
+    return text.withUnsafeBufferPointer { buffer in
+        guard let start = buffer.baseAddress else { preconditionFailure("a C string has at least its end") }
+        return body(start)
+    }
+}
+
+/// A file of the ``RealDisk``.
+///
+/// A large new file is written with O_DIRECT where the file system and the alignment allow: gigabytes of packs then
+/// neither cost a copy nor fill the page cache with dirty pages that a memory limit on the process would be charged for.
+// SAFETY: `descriptor` changes only in `close`, which comes after every other use; the flags only in writing, which
+// the protocol leaves to one thread.
+package final class RealDiskFile: DiskFile, @unchecked Sendable {
+    /// A smaller file is not worth going round the page cache.
+    static let directBytesMin = 256 << 10
+    /// Strictest alignment of address, offset and length that file systems ask for.
+    private static let directAlignment = 4096
+
+    private let path: RawPath
+    private var descriptor: Int32
+    /// Whether large aligned writes should go straight to the device.
+    fileprivate var goesRoundPageCache = false
+    private var isDirect = false
+
+    fileprivate init(_ path: RawPath, flags: Int32, _ operation: String) throws(HostFilesError) {
+        self.path = path
+        repeat {
+            descriptor = withPath(path) { open($0, flags | O_CLOEXEC, 0o600) }
+        } while descriptor < 0 && errno == EINTR
+        if descriptor < 0 { throw HostFilesError(errno: errno, operation, path: path) }
+    }
+
+    deinit { close() }
+
+    package func close() {
+        if descriptor >= 0 { Glibc.close(descriptor) }
+        descriptor = -1
+    }
+
+    package func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(HostFilesError) -> Int {
+        var done = 0
+        while done < buffer.count, let start = buffer.baseAddress {
+            let count = pread(descriptor, start + done, buffer.count - done, off_t(offset + done))
+            if count == 0 { break }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw HostFilesError(errno: errno, "read", path: path)
+            }
+            done += count
+        }
+        return done
+    }
+
+    package func write(at offset: Int, _ bytes: UnsafeRawBufferPointer) throws(HostFilesError) {
+        var done = 0
+        while done < bytes.count, let start = bytes.baseAddress {
+            setDirect(goesRoundPageCache && isAligned(start + done, offset + done, bytes.count - done))
+            let count = pwrite(descriptor, start + done, bytes.count - done, off_t(offset + done))
+            if count <= 0 {
+                if count < 0 && errno == EINTR { continue }
+                if count < 0 && errno == EINVAL && isDirect {
+                    goesRoundPageCache = false
+                    continue
+                }
+                throw HostFilesError(errno: count == 0 ? ENOSPC : errno, "write", path: path)
+            }
+            done += count
+        }
+    }
+
+    private func isAligned(_ address: UnsafeRawPointer, _ offset: Int, _ count: Int) -> Bool {
+        (Int(bitPattern: address) | offset | count) % RealDiskFile.directAlignment == 0
+    }
+
+    private func setDirect(_ wanted: Bool) {
+        guard wanted != isDirect else { return }
+        let flags = fcntl(descriptor, F_GETFL)
+        if flags >= 0 && fcntl(descriptor, F_SETFL, wanted ? flags | __O_DIRECT : flags & ~__O_DIRECT) == 0 {
+            isDirect = wanted
+        } else if wanted {
+            goesRoundPageCache = false
+        }
+    }
+
+    package func truncate(to size: Int) throws(HostFilesError) {
+        while ftruncate(descriptor, off_t(size)) != 0 {
+            if errno != EINTR { throw HostFilesError(errno: errno, "set the size of", path: path) }
+        }
+    }
+
+    package func sync() throws(HostFilesError) {
+        while fsync(descriptor) != 0 {
+            if errno != EINTR { throw HostFilesError(errno: errno, "sync", path: path) }
+        }
+    }
+
+    package func size() throws(HostFilesError) -> Int {
+        var found = stat()
+        if fstat(descriptor, &found) != 0 { throw HostFilesError(errno: errno, "look at", path: path) }
+        return Int(found.st_size)
+    }
+}
