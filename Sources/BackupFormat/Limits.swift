@@ -37,6 +37,8 @@ package enum Limits {
     package static let snapshotSealedBytesMax = 4 << 20
     package static let snapshotRecordBytesMax = 16 << 20
     package static let certificateBytesMax = 1024
+    /// Snapshots that one order may remove.
+    package static let forgetSnapshotsMax = 1 << 16
     package static let tagsMax = 64
     package static let tagBytesMax = 255
     package static let hostBytesMax = 255

@@ -1,0 +1,71 @@
+internal import CSodium
+internal import BackupFormat
+
+/// An Ed25519 key pair: the public key, and 64 secret bytes that libsodium signs with.
+struct SigningKeyPair: ~Copyable, Sendable {
+    let publicKey: Bytes32
+    private let secret: SecretBytes
+
+    /// `seed` holds 32 bytes.
+    init(seed: borrowing SecretBytes) {
+        var publicKey = Bytes32.zero
+        let seedPointer = seed.base
+        secret = SecretBytes(count: crypto_sign_secretkeybytes()) { buffer in
+            let bytes = buffer.bindMemory(to: UInt8.self)
+            guard let base = bytes.baseAddress else { return }
+            publicKey = Bytes32.filled { precondition(crypto_sign_seed_keypair($0, base, seedPointer) == 0) }
+        }
+        self.publicKey = publicKey
+    }
+
+    /// Signs `domain` and `message` together.
+    func sign(_ domain: StaticString, _ message: [UInt8]) -> Signature {
+        let labelled = Array(domain.buffer) + message
+        var bytes = [UInt8](repeating: 0, count: 64)
+        let result = crypto_sign_detached(&bytes, nil, labelled, UInt64(labelled.count), secret.base)
+        precondition(result == 0)
+        return bytes.withUnsafeBytes {
+            Signature(first: Bytes32($0), second: Bytes32(UnsafeRawBufferPointer(rebasing: $0[32...])))
+        }
+    }
+}
+
+/// Whether `signature` over `domain` and `message` was made by the holder of `publicKey`. Takes anything a stranger may send.
+func isValid(_ signature: Signature, _ domain: StaticString, _ message: [UInt8], by publicKey: Bytes32) -> Bool {
+    _ = sodiumReady
+    let labelled = Array(domain.buffer) + message
+    let bytes = signature.first.bytes + signature.second.bytes
+    return publicKey.withPointer { crypto_sign_verify_detached(bytes, labelled, UInt64(labelled.count), $0) } == 0
+}
+
+/// An X25519 key pair: opens what is sealed to its public key, and will agree on session keys.
+struct AgreementKeyPair: ~Copyable, Sendable {
+    let publicKey: Bytes32
+    let secret: SecretBytes
+
+    /// `seed` holds 32 bytes.
+    init(seed: borrowing SecretBytes) {
+        var publicKey = Bytes32.zero
+        let seedPointer = seed.base
+        secret = SecretBytes(count: crypto_box_secretkeybytes()) { buffer in
+            let bytes = buffer.bindMemory(to: UInt8.self)
+            guard let base = bytes.baseAddress else { return }
+            publicKey = Bytes32.filled { precondition(crypto_box_seed_keypair($0, base, seedPointer) == 0) }
+        }
+        self.publicKey = publicKey
+    }
+}
+
+/// Subkey `number` of a 32-byte key in an eight-letter context: libsodium's `crypto_kdf_derive_from_key`.
+func subkey(_ number: UInt64, _ context: StaticString, of key: borrowing SecretBytes) -> SecretBytes {
+    precondition(context.utf8CodeUnitCount == crypto_kdf_contextbytes())
+    let keyPointer = key.base
+    return SecretBytes(count: 32) { buffer in
+        let bytes = buffer.bindMemory(to: UInt8.self)
+        guard let base = bytes.baseAddress else { return }
+        let result = context.buffer.withMemoryRebound(to: CChar.self) { label in
+            label.baseAddress.map { crypto_kdf_derive_from_key(base, 32, number, $0, keyPointer) }
+        }
+        precondition(result == 0)
+    }
+}
