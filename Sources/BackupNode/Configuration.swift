@@ -1,0 +1,68 @@
+package import BackupFormat
+
+/// The values in force: defaults, changed by `bakare.toml`, changed by the environment and the command line.
+package struct Configuration: Sendable {
+    /// Where a value comes from.
+    package enum Origin: Sendable, Equatable, CustomStringConvertible {
+        case standard
+        /// A line of 0 is not known.
+        case file(RawPath, line: Int)
+        case flag(String)
+        case environment(String)
+
+        package var description: String {
+            switch self {
+            case .standard: "default"
+            case .file(let path, 0): "\(path)"
+            case .file(let path, let line): "\(path):\(line)"
+            case .flag(let name): name
+            case .environment(let name): "environment: \(name)"
+            }
+        }
+    }
+
+    /// The smallest `memory` with which everything still works.
+    package static let memoryBytesMin = 64 << 20
+
+    /// The limit on the memory of the whole process.
+    package var memoryBytes = 256 << 20
+    /// The name that snapshots carry; nil for the machine's own.
+    package var host: String?
+    /// What `backup` without paths backs up; absolute.
+    package var sourcePaths: [RawPath] = []
+    package var exclude: [RawPath] = []
+    /// Files of patterns; absolute.
+    package var excludeFiles: [RawPath] = []
+    package var excludeLargerThanBytes: Int?
+    package var excludeCaches = false
+    package var oneFileSystem = false
+    package var tags: [String] = []
+    package var retention = RetentionPolicy()
+    /// How long what a sweep removes waits in the trash.
+    package var trashDays = 7
+    /// Whether a write-only device remembers the last state of its files, so that a backup of what did not change is quick.
+    package var keepsMemo = false
+
+    /// By the name of the key; a name that is missing has its default.
+    package var origins: [String: Origin] = [:]
+
+    package init() {}
+}
+
+/// A value of the configuration that is wrong.
+package struct ConfigurationProblem: Sendable, Equatable, CustomStringConvertible {
+    package var file: RawPath
+    /// 0 if it is not known.
+    package var line: Int
+    package var message: String
+    package var description: String { line > 0 ? "\(file):\(line): \(message)" : "\(file): \(message)" }
+}
+
+extension Configuration {
+    /// What a file that cannot be used says in one error.
+    package static func error(_ problems: [ConfigurationProblem]) -> NodeError {
+        NodeError(
+            .configuration, "configuration",
+            problems.map(\.description).joined(separator: "\n") + "\nMend it, then run `config check`.")
+    }
+}

@@ -1,0 +1,61 @@
+extension Configuration {
+    /// The commented `bakare.toml` that `init` writes, and `configs/bakare.toml` shows: every key, with its default.
+    package static let template = """
+        # bakare-node's configuration. Every key is here, with its default; remove the `#` before one to change it.
+        # `bakare-node config check` tells what is wrong with this file, `bakare-node config show` what is in force.
+
+        # The memory that the whole process may use, at least 64MiB.
+        #memory = "256MiB"
+
+        # The name that snapshots carry. Without it: the machine's own.
+        #host = "laptop"
+
+        [sources]
+        # What `backup` backs up when it is given no paths. `~/` is the home folder of the user who runs it.
+        #paths = ["/home", "/etc", "/root"]
+
+        # What to leave out: gitignore patterns. One with a leading slash is an absolute path; others match at any depth.
+        #exclude = ["/home/*/.cache", "node_modules/", "*.tmp", "!important.tmp"]
+
+        # Files of such patterns, one a line.
+        #exclude_files = ["/etc/bakare/exclude"]
+
+        # Leave out files above this size.
+        #exclude_larger_than = "10GB"
+
+        # Of folders that hold a CACHEDIR.TAG, keep only the tag.
+        #exclude_caches = false
+
+        # Do not go down into other file systems that are mounted below the paths.
+        #one_file_system = false
+
+        # Put on every snapshot.
+        #tags = []
+
+        [retention]
+        # What `forget` keeps when it is given no snapshots and no --keep: for each machine and set of paths, the last
+        # snapshot of so many hours, days, weeks, months and years. With nothing set, all are kept.
+        #keep_last = 0
+        #keep_hourly = 0
+        #keep_daily = 7
+        #keep_weekly = 5
+        #keep_monthly = 12
+        #keep_yearly = 10
+
+        # And all that are at most this much older than the newest: h, d, w, m (months), y.
+        #keep_within = "30d"
+
+        # And all with these tags; tags joined by commas must all be there.
+        #keep_tags = ["keep"]
+
+        [vault]
+        # How long what a sweep removes waits in the trash.
+        #trash_days = 7
+
+        [publisher]
+        # On a write-only device only: remember names, sizes and times of the last backup's files, so that unchanged files
+        # need not be read again. Whoever takes over the device can read them there.
+        #keep_memo = false
+
+        """
+}
