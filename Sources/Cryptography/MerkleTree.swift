@@ -31,11 +31,15 @@ package struct MerkleTree: Sendable {
         self.byteCount = byteCount
     }
 
+    /// What names the bytes: their pack id, when they are a pack.
     package var root: Bytes32 {
         MerkleTree.bound(leaves.isEmpty ? sha256() : top(0..<leaves.count), byteCount: byteCount)
     }
 
     package var packID: PackID { PackID(root) }
+
+    /// The root over all of `buffer`.
+    package static func root(of buffer: UnsafeRawBufferPointer) -> Bytes32 { MerkleTree(hashing: buffer).root }
 
     /// The hashes that, with the bytes of leaves `range`, lead to the root: left to right, the largest subtrees outside it.
     ///
