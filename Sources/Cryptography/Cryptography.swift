@@ -11,6 +11,7 @@ internal import CSodium
 enum Domain {
     static let chunkID: StaticString = "bakare chunk id v1"
     static let gearTable: StaticString = "bakare gear table v1"
+    static let recoveryKey: StaticString = "bakare recovery key v1"
     static let snapshotSignature: StaticString = "bakare snapshot signature v1"
     static let certificateSignature: StaticString = "bakare certificate signature v1"
     static let forgetSignature: StaticString = "bakare forget signature v1"
