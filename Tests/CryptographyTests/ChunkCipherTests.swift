@@ -88,6 +88,21 @@ struct ChunkCipherTests {
         #expect(throws: CryptographyError.self) { try open(cipher, sealed, key, ChunkID(choices.bytes32())) }
     }
 
+    @Test("gives the same keys on several threads at once")
+    func threads() async {
+        let cipher = ChunkCipher(dedupSecret: .zero)
+        let expected = [1, 2, 3].withUnsafeBytes { cipher.key(of: $0) }
+        let wrong = await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<4 {
+                group.addTask {
+                    (0..<50_000).count { _ in [1, 2, 3].withUnsafeBytes { cipher.key(of: $0) } != expected }
+                }
+            }
+            return await group.reduce(0, +)
+        }
+        #expect(wrong == 0)
+    }
+
     @Test("seals the same chunk under a fresh nonce each time")
     func freshNonces() {
         let cipher = ChunkCipher(dedupSecret: .zero)
