@@ -1,0 +1,52 @@
+package import BackupFormat
+internal import Chunking
+
+/// Where the plaintext of chunks comes from. Called by several threads at once, each with a scratch of its own.
+package protocol ChunkSource: Sendable {
+    /// The chunk's plaintext, proven to be what `key` names. It lies in `scratch`, until that is used again.
+    ///
+    /// Throws `damaged` when no good copy can be found.
+    func read(_ key: ChunkKey, _ scratch: ChunkScratch) throws(ArchiveError) -> UnsafeRawBufferPointer
+
+    /// How long the plaintext probably is, in bytes, without reading it; nil when that is not known. May be wrong.
+    func plainBytesHint(_ key: ChunkKey) -> Int?
+
+    /// The key that a chunk of these bytes has.
+    func key(of plaintext: UnsafeRawBufferPointer) -> ChunkKey
+}
+
+/// The buffers that one thread needs to read chunks: three of a largest chunk each, their pages used only as needed.
+package final class ChunkScratch {
+    /// A chunk as it stands in its pack.
+    let sealed: UnsafeMutableRawBufferPointer
+    /// The method byte and payload. Starts 63 bytes into a line, so that what follows the method byte is aligned.
+    let opened: UnsafeMutableRawBufferPointer
+    /// The decompressed payload.
+    let plain: UnsafeMutableRawBufferPointer
+    let decompressor: Decompressor
+    private let openedAllocation: UnsafeMutableRawBufferPointer
+
+    package init() throws(ArchiveError) {
+        guard let decompressor = Decompressor() else {
+            throw ArchiveError(.storage, "start a worker", "not enough memory for decompression; raise the memory limit")
+        }
+        self.decompressor = decompressor
+        let page = 4096
+        let room = Limits.chunkBytesMax + page
+        sealed = UnsafeMutableRawBufferPointer.allocate(byteCount: room, alignment: page)
+        openedAllocation = UnsafeMutableRawBufferPointer.allocate(byteCount: room + page, alignment: page)
+        opened = UnsafeMutableRawBufferPointer(rebasing: openedAllocation[63...])
+        plain = UnsafeMutableRawBufferPointer.allocate(byteCount: Limits.chunkBytesMax, alignment: page)
+    }
+
+    deinit {
+        sealed.deallocate()
+        openedAllocation.deallocate()
+        plain.deallocate()
+    }
+}
+
+extension ChunkSource {
+    /// Whether these bytes are the chunk that `key` names.
+    func matches(_ bytes: UnsafeRawBufferPointer, _ key: ChunkKey) -> Bool { self.key(of: bytes) == key }
+}
