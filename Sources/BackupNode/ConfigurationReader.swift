@@ -1,14 +1,17 @@
-internal import BackupFormat
+package import BackupFormat
 internal import TOMLKit
 
 extension Configuration {
+    /// The names of all keys, with their tables.
+    package static var keyNames: [String] { ConfigurationKey.all().map(\.name) }
+
     /// Largest `bakare.toml` that is read.
     static let fileBytesMax = 1 << 20
 
     /// Takes over what the text of a `bakare.toml` says. All that is wrong with it is told at once; then nothing is taken over.
     ///
     /// `file` is how messages name it.
-    mutating func apply(_ text: [UInt8], file: RawPath) -> [ConfigurationProblem] {
+    package mutating func apply(_ text: [UInt8], file: RawPath) -> [ConfigurationProblem] {
         func problem(_ line: Int, _ message: String) -> ConfigurationProblem {
             ConfigurationProblem(file: file, line: line, message: message)
         }

@@ -1,0 +1,47 @@
+# `make demo` shows the program at work on this machine's own files; `make test` runs every test.
+SHELL := /bin/bash
+PREFIX ?= /usr/local
+BINARY := .build/release/bakare-node
+SWIFT_SOURCES := Package.swift Sources Tests
+
+.PHONY: help deps build test lint fuzz bench demo install
+
+help:
+	@echo "make demo      back up, change, list, compare and restore real files of this machine (about 3 minutes)"
+	@echo "make test      lint and every test"
+	@echo "make build     the program: $(BINARY)"
+	@echo "make install   to $(PREFIX) (PREFIX=...)"
+	@echo "make deps      Debian packages that are missing"
+	@echo "make lint      format and house rules"
+	@echo "make fuzz      every decoder under libFuzzer, a minute each"
+	@echo "make bench     beside restic and borg on the same files, with ratios"
+
+deps:
+	@.ci/deps build test
+
+build: deps
+	swift build -c release --product bakare-node
+
+test: deps lint
+	.ci/tests
+
+lint:
+	swift-format lint --strict -r $(SWIFT_SOURCES)
+
+fuzz: deps
+	Tests/Fuzzing/run
+
+bench: build
+	@.ci/deps bench
+	Tests/Benchmarks/run
+
+demo: build
+	@.ci/demo $(BINARY)
+
+install: build
+	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/bakare-node
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(BINARY) --generate-completion-script bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/bakare-node
+	$(BINARY) --generate-completion-script zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_bakare-node
+	$(BINARY) --generate-completion-script fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/bakare-node.fish
