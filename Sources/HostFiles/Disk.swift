@@ -86,3 +86,24 @@ extension RawPath {
         return slash == 0 ? "/" : RawPath(bytes: Array(rest[..<slash]))
     }
 }
+
+extension DiskFile {
+    /// Writes all of `bytes` at `offset`.
+    package func write(at offset: Int, _ bytes: [UInt8]) throws(HostFilesError) {
+        try bytes.withBytes { bytes throws(HostFilesError) in try write(at: offset, bytes) }
+    }
+}
+
+extension Array<UInt8> {
+    /// Calls `body` with the bytes; unlike `withUnsafeBytes`, keeps the type of its error.
+    package func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws(HostFilesError) -> R) throws(HostFilesError) -> R {
+        try withUnsafeBufferPointer { buffer throws(HostFilesError) in try body(UnsafeRawBufferPointer(buffer)) }
+    }
+
+    /// Calls `body` with the bytes, to be changed; unlike `withUnsafeMutableBytes`, keeps the type of its error.
+    package mutating func withMutableBytes<R>(
+        _ body: (UnsafeMutableRawBufferPointer) throws(HostFilesError) -> R
+    ) throws(HostFilesError) -> R {
+        try withUnsafeMutableBufferPointer { buffer throws(HostFilesError) in try body(UnsafeMutableRawBufferPointer(buffer)) }
+    }
+}

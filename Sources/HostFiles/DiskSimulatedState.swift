@@ -1,0 +1,270 @@
+internal import BackupFormat
+
+/// The device and the cache of a ``SimulatedDisk``.
+struct SimulatedDiskState: Sendable {
+    struct Node: Sendable {
+        var isDirectory: Bool
+        var bytes: [UInt8] = []
+        var durableBytes: [UInt8] = []
+        var pending: [Write] = []
+        var entries: [RawPath: Int] = [:]
+        var durableEntries: [RawPath: Int] = [:]
+        var modifiedSeconds: Int64
+    }
+
+    enum Write: Sendable {
+        case bytes(Int, [UInt8])
+        case size(Int)
+    }
+
+    /// One name in one directory.
+    struct Place: Hashable, Sendable {
+        let directory: Int
+        let name: RawPath
+    }
+
+    /// A change of names that is not durable yet: these places, in one step, hold these nodes, or nothing.
+    struct Change: Sendable {
+        let places: [(place: Place, node: Int?)]
+    }
+
+    var nodes: [Node] = [Node(isDirectory: true, modifiedSeconds: 0)]
+    var changes: [Change] = []
+    var faults = SimulatedDisk.Faults()
+    var operations = 0
+    var log: [String] = []
+    var now: Int64 = 0
+    var epoch = 0
+    private var hasCrashed = false
+
+    init() {}
+
+    func requirePower() throws(HostFilesError) {
+        if hasCrashed { throw HostFilesError(.io, "use the disk", detail: "the power is off") }
+    }
+
+    /// Counts an operation, and fails it where the faults say so.
+    private mutating func begin(_ what: String, _ path: RawPath, needsSpace: Bool = false) throws(HostFilesError) {
+        let number = operations
+        if number == faults.crashAtOperation {
+            hasCrashed = true
+            try requirePower()
+        }
+        operations += 1
+        log.append("\(what) \(path)")
+        if needsSpace, let full = faults.fullFromOperation, number >= full {
+            throw HostFilesError(.noSpace, what, path: path)
+        }
+    }
+
+    var freeBytes: Int {
+        guard let capacity = faults.capacityBytes else { return Int.max }
+        var used = 0
+        for node in nodes { used += node.bytes.count }
+        return max(0, capacity - used)
+    }
+
+    // MARK: Names
+
+    func lookUp(_ path: RawPath, _ what: String) throws(HostFilesError) -> Int? {
+        var node = 0
+        for name in path.components where name != "." {
+            guard nodes[node].isDirectory else { throw HostFilesError(.notADirectory, what, path: path) }
+            guard let next = nodes[node].entries[name] else { return nil }
+            node = next
+        }
+        return node
+    }
+
+    @discardableResult
+    func directory(_ path: RawPath, _ what: String) throws(HostFilesError) -> Int {
+        guard let node = try lookUp(path, what) else { throw HostFilesError(.notFound, what, path: path) }
+        guard nodes[node].isDirectory else { throw HostFilesError(.notADirectory, what, path: path) }
+        return node
+    }
+
+    func file(_ path: RawPath, _ what: String) throws(HostFilesError) -> Int {
+        guard let node = try lookUp(path, what) else { throw HostFilesError(.notFound, what, path: path) }
+        return node
+    }
+
+    func names(_ path: RawPath) throws(HostFilesError) -> [RawPath] {
+        nodes[try directory(path, "list")].entries.keys.sorted()
+    }
+
+    private func place(_ path: RawPath, _ what: String) throws(HostFilesError) -> Place {
+        Place(directory: try directory(path.parent, what), name: path.components.last ?? "")
+    }
+
+    private mutating func change(_ places: [(place: Place, node: Int?)]) {
+        for (place, node) in places {
+            nodes[place.directory].entries[place.name] = node
+            nodes[place.directory].modifiedSeconds = now
+        }
+        changes.append(Change(places: places))
+    }
+
+    mutating func add(_ path: RawPath, isDirectory: Bool, _ what: String) throws(HostFilesError) -> Int {
+        try begin(what, path, needsSpace: true)
+        let place = try place(path, what)
+        guard nodes[place.directory].entries[place.name] == nil else { throw HostFilesError(.exists, what, path: path) }
+        nodes.append(Node(isDirectory: isDirectory, modifiedSeconds: now))
+        change([(place, nodes.count - 1)])
+        return nodes.count - 1
+    }
+
+    mutating func remove(_ path: RawPath, isDirectory: Bool, _ what: String) throws(HostFilesError) {
+        try begin(what, path)
+        let place = try place(path, what)
+        guard let node = nodes[place.directory].entries[place.name] else { throw HostFilesError(.notFound, what, path: path) }
+        guard nodes[node].isDirectory == isDirectory else {
+            throw HostFilesError(isDirectory ? .notADirectory : .isADirectory, what, path: path)
+        }
+        guard nodes[node].entries.isEmpty else { throw HostFilesError(.notEmpty, what, path: path) }
+        change([(place, nil)])
+        releaseUnnamed()
+    }
+
+    mutating func rename(_ from: RawPath, _ to: RawPath) throws(HostFilesError) {
+        try begin("rename", RawPath("\(from) to \(to)"), needsSpace: true)
+        let source = try place(from, "rename")
+        let target = try place(to, "rename")
+        guard let node = nodes[source.directory].entries[source.name] else {
+            throw HostFilesError(.notFound, "rename", path: from)
+        }
+        guard source != target else { return }
+        change([(source, nil), (target, node)])
+    }
+
+    /// Gives back the space of files that have neither a name nor a durable one.
+    private mutating func releaseUnnamed() {
+        guard faults.capacityBytes != nil else { return }
+        var named: Set<Int> = []
+        for node in nodes {
+            named.formUnion(node.entries.values)
+            named.formUnion(node.durableEntries.values)
+        }
+        for index in nodes.indices where index > 0 && !named.contains(index) { nodes[index].bytes = [] }
+    }
+
+    /// Makes the changes that touch this directory durable, and those that they follow on.
+    mutating func syncDirectory(_ path: RawPath) throws(HostFilesError) {
+        try begin("sync the folder", path, needsSpace: false)
+        let directory = try directory(path, "sync the folder")
+        var needed: Set<Place> = []
+        var keep: [Change] = []
+        var apply: [Change] = []
+        for change in changes.reversed() {
+            let touches = change.places.contains { $0.place.directory == directory || needed.contains($0.place) }
+            if touches {
+                for (place, _) in change.places { needed.insert(place) }
+                apply.append(change)
+            } else {
+                keep.append(change)
+            }
+        }
+        for change in apply.reversed() { makeDurable(change) }
+        changes = keep.reversed()
+        releaseUnnamed()
+    }
+
+    private mutating func makeDurable(_ change: Change) {
+        for (place, node) in change.places { nodes[place.directory].durableEntries[place.name] = node }
+    }
+
+    // MARK: Bytes
+
+    mutating func write(_ node: Int, _ path: RawPath, _ offset: Int, _ bytes: [UInt8]) throws(HostFilesError) {
+        try begin("write", path, needsSpace: true)
+        let growth = max(0, offset + bytes.count - nodes[node].bytes.count)
+        var fitting = bytes
+        if growth > freeBytes { fitting = Array(bytes.prefix(max(0, bytes.count - growth + freeBytes))) }
+        SimulatedDiskState.apply(.bytes(offset, fitting), to: &nodes[node].bytes)
+        nodes[node].pending.append(.bytes(offset, fitting))
+        nodes[node].modifiedSeconds = now
+        if fitting.count < bytes.count { throw HostFilesError(.noSpace, "write", path: path) }
+    }
+
+    mutating func truncate(_ node: Int, _ path: RawPath, _ size: Int) throws(HostFilesError) {
+        try begin("set the size of", path, needsSpace: true)
+        SimulatedDiskState.apply(.size(size), to: &nodes[node].bytes)
+        nodes[node].pending.append(.size(size))
+        nodes[node].modifiedSeconds = now
+    }
+
+    mutating func sync(_ node: Int, _ path: RawPath) throws(HostFilesError) {
+        try begin("sync", path)
+        nodes[node].durableBytes = nodes[node].bytes
+        nodes[node].pending = []
+    }
+
+    private static func apply(_ write: Write, to bytes: inout [UInt8]) {
+        switch write {
+        case .bytes(let offset, let new):
+            if bytes.count < offset + new.count { bytes += [UInt8](repeating: 0, count: offset + new.count - bytes.count) }
+            bytes.replaceSubrange(offset..<offset + new.count, with: new)
+        case .size(let size):
+            if size < bytes.count { bytes.removeLast(bytes.count - size) }
+            bytes += [UInt8](repeating: 0, count: size - bytes.count)
+        }
+    }
+
+    // MARK: Crash
+
+    mutating func restart(seed: UInt64) {
+        var random = SplitMix(state: seed)
+        var dropped: Set<Place> = []
+        for change in changes {
+            let follows = change.places.contains { dropped.contains($0.place) }
+            if follows || random.next() & 1 == 0 {
+                for (place, _) in change.places { dropped.insert(place) }
+            } else {
+                makeDurable(change)
+            }
+        }
+        changes = []
+        for index in nodes.indices {
+            nodes[index].entries = nodes[index].durableEntries
+            for write in nodes[index].pending { SimulatedDiskState.tear(write, &random, &nodes[index].durableBytes) }
+            nodes[index].bytes = nodes[index].durableBytes
+            nodes[index].pending = []
+        }
+        epoch += 1
+        hasCrashed = false
+        faults = SimulatedDisk.Faults()
+    }
+
+    /// Applies a write wholly, not at all, or sector by sector as it comes.
+    private static func tear(_ write: Write, _ random: inout SplitMix, _ bytes: inout [UInt8]) {
+        switch random.next() % 3 {
+        case 0: return
+        case 1: apply(write, to: &bytes)
+        default:
+            guard case .bytes(let offset, let new) = write else { return }
+            for start in stride(from: 0, to: new.count, by: 512) where random.next() & 1 == 0 {
+                apply(.bytes(offset + start, Array(new[start..<min(start + 512, new.count)])), to: &bytes)
+            }
+        }
+    }
+
+    func files(under path: RawPath) -> [(path: RawPath, bytes: [UInt8])] {
+        guard let found = try? lookUp(path, "list"), case let node = found else { return [] }
+        if !nodes[node].isDirectory { return [(path, nodes[node].bytes)] }
+        var result: [(path: RawPath, bytes: [UInt8])] = []
+        for name in nodes[node].entries.keys.sorted() { result += files(under: path.appending(name)) }
+        return result
+    }
+}
+
+/// A small generator of choices, the same for the same seed (Steele, Lea, Flood: SplitMix64).
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
+}
