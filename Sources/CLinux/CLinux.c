@@ -92,11 +92,8 @@ int32_t linux_statx(int32_t directory, const void *name, size_t length, int32_t 
     out->uid = s.stx_uid;
     out->gid = s.stx_gid;
     out->links = s.stx_nlink;
-    out->device_major = s.stx_dev_major;
-    out->device_minor = s.stx_dev_minor;
-    out->rdev_major = s.stx_rdev_major;
-    out->rdev_minor = s.stx_rdev_minor;
-    out->block_bytes = s.stx_blksize;
+    out->device = makedev(s.stx_dev_major, s.stx_dev_minor);
+    out->device_number = makedev(s.stx_rdev_major, s.stx_rdev_minor);
     out->is_mount_root = (s.stx_attributes_mask & s.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
     out->has_mount_id = (s.stx_mask & STATX_MNT_ID) != 0;
     return 0;
@@ -188,9 +185,9 @@ int32_t linux_mkdirat(int32_t directory, const void *name, size_t length, uint32
     TERMINATED(path, name, length);
     RETURN_CALL(int32_t, mkdirat(directory, path, mode));
 }
-int32_t linux_mknodat(int32_t directory, const void *name, size_t length, uint32_t mode, uint32_t major, uint32_t minor) {
+int32_t linux_mknodat(int32_t directory, const void *name, size_t length, uint32_t mode, uint64_t device_number) {
     TERMINATED(path, name, length);
-    RETURN_CALL(int32_t, mknodat(directory, path, mode, makedev(major, minor)));
+    RETURN_CALL(int32_t, mknodat(directory, path, mode, device_number));
 }
 int32_t linux_symlinkat(const void *target, size_t target_length, int32_t directory, const void *name, size_t length) {
     TERMINATED(path, name, length);

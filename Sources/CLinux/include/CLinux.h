@@ -37,6 +37,8 @@ struct linux_status {
     uint64_t blocks; // of 512 bytes
     uint64_t inode;
     uint64_t mount_id;
+    uint64_t device;        // as makedev packs it
+    uint64_t device_number; // what a device node stands for, packed likewise
     int64_t mtime_seconds;
     int64_t ctime_seconds;
     uint32_t mtime_nanoseconds;
@@ -45,11 +47,6 @@ struct linux_status {
     uint32_t uid;
     uint32_t gid;
     uint32_t links;
-    uint32_t device_major;
-    uint32_t device_minor;
-    uint32_t rdev_major;
-    uint32_t rdev_minor;
-    uint32_t block_bytes;
     uint8_t is_mount_root;
     uint8_t has_mount_id;
 };
@@ -92,7 +89,7 @@ int32_t linux_readahead(int32_t fd, int64_t offset, size_t length);
 int32_t linux_flock(int32_t fd, int32_t exclusive);
 
 int32_t linux_mkdirat(int32_t directory, const void *name, size_t length, uint32_t mode);
-int32_t linux_mknodat(int32_t directory, const void *name, size_t length, uint32_t mode, uint32_t major, uint32_t minor);
+int32_t linux_mknodat(int32_t directory, const void *name, size_t length, uint32_t mode, uint64_t device_number);
 int32_t linux_symlinkat(const void *target, size_t target_length, int32_t directory, const void *name, size_t length);
 int32_t linux_linkat(int32_t from, const void *from_name, size_t from_length, int32_t to, const void *to_name, size_t to_length,
                      int32_t flags);
