@@ -29,7 +29,12 @@ const int32_t linux_O_RDONLY = O_RDONLY, linux_O_WRONLY = O_WRONLY, linux_O_RDWR
               linux_O_EXCL = O_EXCL, linux_O_TRUNC = O_TRUNC, linux_O_APPEND = O_APPEND, linux_O_NONBLOCK = O_NONBLOCK,
               linux_O_DIRECTORY = O_DIRECTORY, linux_O_NOFOLLOW = O_NOFOLLOW, linux_O_CLOEXEC = O_CLOEXEC,
               linux_O_NOATIME = O_NOATIME, linux_O_PATH = O_PATH, linux_O_TMPFILE = O_TMPFILE, linux_O_DIRECT = O_DIRECT,
-              linux_O_DSYNC = O_DSYNC, linux_O_SYNC = O_SYNC;
+              linux_O_DSYNC = O_DSYNC, linux_O_SYNC = O_SYNC,
+              linux_O_NOCTTY = O_NOCTTY;
+const int32_t linux_not_permitted = -EPERM, linux_would_block = -EWOULDBLOCK, linux_invalid = -EINVAL,
+              linux_no_such_address = -ENXIO, linux_no_data = -ENODATA, linux_too_large = -ERANGE, linux_not_found = -ENOENT,
+              linux_exists = -EEXIST, linux_no_system_call = -ENOSYS, linux_other_device = -EXDEV,
+              linux_too_many_links = -ELOOP, linux_not_a_directory = -ENOTDIR, linux_not_supported = -EOPNOTSUPP;
 const int32_t linux_AT_FDCWD = AT_FDCWD, linux_AT_SYMLINK_NOFOLLOW = AT_SYMLINK_NOFOLLOW, linux_AT_REMOVEDIR = AT_REMOVEDIR,
               linux_AT_EMPTY_PATH = AT_EMPTY_PATH, linux_AT_NO_AUTOMOUNT = AT_NO_AUTOMOUNT,
               linux_AT_SYMLINK_FOLLOW = AT_SYMLINK_FOLLOW;
@@ -41,7 +46,7 @@ const uint32_t linux_S_IFMT = S_IFMT, linux_S_IFREG = S_IFREG, linux_S_IFDIR = S
                linux_S_IFIFO = S_IFIFO, linux_S_IFSOCK = S_IFSOCK, linux_S_IFCHR = S_IFCHR, linux_S_IFBLK = S_IFBLK;
 const uint8_t linux_DT_UNKNOWN = DT_UNKNOWN, linux_DT_REG = DT_REG, linux_DT_DIR = DT_DIR, linux_DT_LNK = DT_LNK,
               linux_DT_FIFO = DT_FIFO, linux_DT_SOCK = DT_SOCK, linux_DT_CHR = DT_CHR, linux_DT_BLK = DT_BLK;
-const int32_t linux_SEEK_DATA = SEEK_DATA, linux_SEEK_HOLE = SEEK_HOLE;
+const int32_t linux_SEEK_SET = SEEK_SET, linux_SEEK_DATA = SEEK_DATA, linux_SEEK_HOLE = SEEK_HOLE;
 const int32_t linux_FADV_NORMAL = POSIX_FADV_NORMAL, linux_FADV_SEQUENTIAL = POSIX_FADV_SEQUENTIAL,
               linux_FADV_RANDOM = POSIX_FADV_RANDOM, linux_FADV_WILLNEED = POSIX_FADV_WILLNEED,
               linux_FADV_DONTNEED = POSIX_FADV_DONTNEED, linux_FADV_NOREUSE = POSIX_FADV_NOREUSE;
@@ -92,11 +97,8 @@ int32_t linux_statx(int32_t directory, const void *name, size_t length, int32_t 
     out->uid = s.stx_uid;
     out->gid = s.stx_gid;
     out->links = s.stx_nlink;
-    out->device_major = s.stx_dev_major;
-    out->device_minor = s.stx_dev_minor;
-    out->rdev_major = s.stx_rdev_major;
-    out->rdev_minor = s.stx_rdev_minor;
-    out->block_bytes = s.stx_blksize;
+    out->device = makedev(s.stx_dev_major, s.stx_dev_minor);
+    out->device_number = makedev(s.stx_rdev_major, s.stx_rdev_minor);
     out->is_mount_root = (s.stx_attributes_mask & s.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
     out->has_mount_id = (s.stx_mask & STATX_MNT_ID) != 0;
     return 0;
@@ -188,9 +190,9 @@ int32_t linux_mkdirat(int32_t directory, const void *name, size_t length, uint32
     TERMINATED(path, name, length);
     RETURN_CALL(int32_t, mkdirat(directory, path, mode));
 }
-int32_t linux_mknodat(int32_t directory, const void *name, size_t length, uint32_t mode, uint32_t major, uint32_t minor) {
+int32_t linux_mknodat(int32_t directory, const void *name, size_t length, uint32_t mode, uint64_t device_number) {
     TERMINATED(path, name, length);
-    RETURN_CALL(int32_t, mknodat(directory, path, mode, makedev(major, minor)));
+    RETURN_CALL(int32_t, mknodat(directory, path, mode, device_number));
 }
 int32_t linux_symlinkat(const void *target, size_t target_length, int32_t directory, const void *name, size_t length) {
     TERMINATED(path, name, length);
@@ -339,6 +341,10 @@ int64_t linux_group_id(const void *name, size_t length) {
     }
 }
 uint32_t linux_effective_uid(void) { return geteuid(); }
+int64_t linux_working_directory(void *buffer, size_t length) {
+    return getcwd(buffer, length) ? (int64_t)strlen(buffer) : -errno;
+}
+uint64_t linux_makedev(uint32_t major, uint32_t minor) { return makedev(major, minor); }
 
 int32_t linux_fstatfs(int32_t fd, struct linux_space *out) {
     struct statfs s;
@@ -377,7 +383,15 @@ void linux_name_thread(const char *name) {
     snprintf(shortened, sizeof shortened, "%s", name);
     pthread_setname_np(pthread_self(), shortened);
 }
+void linux_sleep_milliseconds(uint32_t milliseconds) {
+    struct timespec time = {.tv_sec = milliseconds / 1000, .tv_nsec = (long)(milliseconds % 1000) * 1000000};
+    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &time, &time) == EINTR) {
+    }
+}
 uint32_t linux_thread_id(void) { return (uint32_t)syscall(SYS_gettid); }
+uint32_t linux_process_id(void) { return (uint32_t)getpid(); }
+int32_t linux_compare(const void *a, const void *b, size_t length) { return length ? memcmp(a, b, length) : 0; }
+size_t linux_length(const void *bytes, size_t length) { return length ? strnlen(bytes, length) : 0; }
 int32_t linux_random(void *buffer, size_t length) {
     size_t done = 0;
     while (done < length) {

@@ -13,7 +13,10 @@
 // open flags (their values differ between processors)
 extern const int32_t linux_O_RDONLY, linux_O_WRONLY, linux_O_RDWR, linux_O_CREAT, linux_O_EXCL, linux_O_TRUNC, linux_O_APPEND,
     linux_O_NONBLOCK, linux_O_DIRECTORY, linux_O_NOFOLLOW, linux_O_CLOEXEC, linux_O_NOATIME, linux_O_PATH, linux_O_TMPFILE,
-    linux_O_DIRECT, linux_O_DSYNC, linux_O_SYNC;
+    linux_O_DIRECT, linux_O_DSYNC, linux_O_SYNC, linux_O_NOCTTY;
+// negated error numbers that callers tell apart
+extern const int32_t linux_not_permitted, linux_would_block, linux_invalid, linux_no_such_address, linux_no_data, linux_too_large,
+    linux_not_found, linux_exists, linux_no_system_call, linux_other_device, linux_too_many_links, linux_not_a_directory, linux_not_supported;
 // *at flags
 extern const int32_t linux_AT_FDCWD, linux_AT_SYMLINK_NOFOLLOW, linux_AT_REMOVEDIR, linux_AT_EMPTY_PATH, linux_AT_NO_AUTOMOUNT,
     linux_AT_SYMLINK_FOLLOW;
@@ -25,7 +28,7 @@ extern const uint32_t linux_S_IFMT, linux_S_IFREG, linux_S_IFDIR, linux_S_IFLNK,
     linux_S_IFBLK;
 extern const uint8_t linux_DT_UNKNOWN, linux_DT_REG, linux_DT_DIR, linux_DT_LNK, linux_DT_FIFO, linux_DT_SOCK, linux_DT_CHR,
     linux_DT_BLK;
-extern const int32_t linux_SEEK_DATA, linux_SEEK_HOLE;
+extern const int32_t linux_SEEK_SET, linux_SEEK_DATA, linux_SEEK_HOLE;
 extern const int32_t linux_FADV_NORMAL, linux_FADV_SEQUENTIAL, linux_FADV_RANDOM, linux_FADV_WILLNEED, linux_FADV_DONTNEED,
     linux_FADV_NOREUSE;
 extern const uint32_t linux_SYNC_FILE_RANGE_WAIT_BEFORE, linux_SYNC_FILE_RANGE_WRITE, linux_SYNC_FILE_RANGE_WAIT_AFTER;
@@ -37,6 +40,8 @@ struct linux_status {
     uint64_t blocks; // of 512 bytes
     uint64_t inode;
     uint64_t mount_id;
+    uint64_t device;        // as makedev packs it
+    uint64_t device_number; // what a device node stands for, packed likewise
     int64_t mtime_seconds;
     int64_t ctime_seconds;
     uint32_t mtime_nanoseconds;
@@ -45,11 +50,6 @@ struct linux_status {
     uint32_t uid;
     uint32_t gid;
     uint32_t links;
-    uint32_t device_major;
-    uint32_t device_minor;
-    uint32_t rdev_major;
-    uint32_t rdev_minor;
-    uint32_t block_bytes;
     uint8_t is_mount_root;
     uint8_t has_mount_id;
 };
@@ -92,7 +92,7 @@ int32_t linux_readahead(int32_t fd, int64_t offset, size_t length);
 int32_t linux_flock(int32_t fd, int32_t exclusive);
 
 int32_t linux_mkdirat(int32_t directory, const void *name, size_t length, uint32_t mode);
-int32_t linux_mknodat(int32_t directory, const void *name, size_t length, uint32_t mode, uint32_t major, uint32_t minor);
+int32_t linux_mknodat(int32_t directory, const void *name, size_t length, uint32_t mode, uint64_t device_number);
 int32_t linux_symlinkat(const void *target, size_t target_length, int32_t directory, const void *name, size_t length);
 int32_t linux_linkat(int32_t from, const void *from_name, size_t from_length, int32_t to, const void *to_name, size_t to_length,
                      int32_t flags);
@@ -127,6 +127,9 @@ int64_t linux_group_name(uint32_t gid, void *buffer, size_t length);
 int64_t linux_user_id(const void *name, size_t length);
 int64_t linux_group_id(const void *name, size_t length);
 uint32_t linux_effective_uid(void);
+// The length of the path put into `buffer`.
+int64_t linux_working_directory(void *buffer, size_t length);
+uint64_t linux_makedev(uint32_t major, uint32_t minor);
 
 // Total, free and available-to-this-user bytes, and free inodes, of a file system; its type.
 struct linux_space {
@@ -147,6 +150,12 @@ uint64_t linux_monotonic_nanoseconds(void);
 // Names the calling thread, at most 15 bytes of it.
 void linux_name_thread(const char *name);
 uint32_t linux_thread_id(void);
+uint32_t linux_process_id(void);
+// As memcmp, with nothing equal to nothing.
+int32_t linux_compare(const void *a, const void *b, size_t length);
+// How many bytes there are before a NUL, at most `length`.
+size_t linux_length(const void *bytes, size_t length);
+void linux_sleep_milliseconds(uint32_t milliseconds);
 // Fills with random bytes from the kernel.
 int32_t linux_random(void *buffer, size_t length);
 
