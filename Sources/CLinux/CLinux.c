@@ -341,6 +341,7 @@ int64_t linux_group_id(const void *name, size_t length) {
     }
 }
 uint32_t linux_effective_uid(void) { return geteuid(); }
+uint32_t linux_effective_gid(void) { return getegid(); }
 int64_t linux_working_directory(void *buffer, size_t length) {
     return getcwd(buffer, length) ? (int64_t)strlen(buffer) : -errno;
 }

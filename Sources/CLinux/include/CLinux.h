@@ -127,6 +127,7 @@ int64_t linux_group_name(uint32_t gid, void *buffer, size_t length);
 int64_t linux_user_id(const void *name, size_t length);
 int64_t linux_group_id(const void *name, size_t length);
 uint32_t linux_effective_uid(void);
+uint32_t linux_effective_gid(void);
 // The length of the path put into `buffer`.
 int64_t linux_working_directory(void *buffer, size_t length);
 uint64_t linux_makedev(uint32_t major, uint32_t minor);
