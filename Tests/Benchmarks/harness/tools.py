@@ -124,8 +124,8 @@ class Tool:
 
 
 def describe_bakare(workspace, tool):
-    version = workspace.plain([tool.binary, "--version"]).strip().splitlines()
-    return f"bakare-node {version[0] if version else '?'}: defaults; stored = `du` of <home>/vault, parity included"
+    version = workspace.plain([tool.binary, "--version"]).strip().removeprefix("bakare-node").strip()
+    return f"bakare-node {version or '?'}: defaults; stored = `du` of <home>/vault, parity included"
 
 
 def describe_restic(workspace, tool):
