@@ -33,7 +33,7 @@ fuzz: deps
 
 bench: build
 	@.ci/deps bench
-	Tests/Benchmarks/run
+	Tests/Benchmarks/bench all --binary $(BINARY)
 
 demo: build
 	@.ci/demo $(BINARY)
