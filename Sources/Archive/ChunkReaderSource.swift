@@ -39,6 +39,13 @@ package final class ChunkScratch {
         plain = UnsafeMutableRawBufferPointer.allocate(byteCount: Limits.chunkBytesMax, alignment: page)
     }
 
+    /// A copy of at most ``Limits/chunkBytesMax`` bytes in the buffer for plaintext.
+    package func hold(_ bytes: [UInt8]) -> UnsafeRawBufferPointer {
+        let space = UnsafeMutableRawBufferPointer(rebasing: plain[..<bytes.count])
+        space.copyBytes(from: bytes)
+        return UnsafeRawBufferPointer(space)
+    }
+
     deinit {
         sealed.deallocate()
         openedAllocation.deallocate()

@@ -1,4 +1,4 @@
-package import BackupFormat
+internal import BackupFormat
 
 /// How the one byte budget of the process is handed out. Everything that could grow has its share here.
 package struct MemoryPlan: Sendable, Equatable {

@@ -74,8 +74,8 @@ final class PackSink: Sendable {
     private func write(_ pack: PackBuilder) throws(ArchiveError) -> PackID {
         if let failure = state.withLock({ $0.failure }) { throw failure }
         let bytes = pack.finish(cipher)
-        let id = PackID(MerkleTree.root(of: bytes))
-        do {
+        let id = MerkleTree(hashing: bytes).packID
+        do throws(VaultError) {
             try vault.store(pack: id, bytes: bytes)
         } catch {
             throw ArchiveError(storing: error)

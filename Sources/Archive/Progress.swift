@@ -14,6 +14,14 @@ package final class Progress: Sendable {
 
     package init() {}
 
+    /// Counts from nothing again, for another try.
+    package func reset() {
+        files.store(0, ordering: .relaxed)
+        directories.store(0, ordering: .relaxed)
+        bytes.store(0, ordering: .relaxed)
+        problems.store(0, ordering: .relaxed)
+    }
+
     /// Asks the operation to end soon: it throws ``ArchiveError`` with the code `interrupted` and leaves nothing half-done.
     /// Safe to call from a signal handler.
     package func stop() { stopRequested.store(true, ordering: .relaxed) }

@@ -51,7 +51,9 @@ package struct BackupReport: Sendable {
     /// What those take in packs.
     package var storedBytes = 0
     package var unchangedFiles = 0
+    /// The first 10,000 problems; `errorCount` counts all.
     package var errors: [FileProblem] = []
+    package var errorCount = 0
     package var seconds = 0.0
     package init() {}
 }

@@ -13,7 +13,7 @@ struct TreeBuilder {
     /// One name in 512 may end a chunk.
     private static let cutMask: UInt64 = 511 << 40
 
-    /// Appends entries as they stand, which never end a chunk: for the part of a tree that is taken over unchanged.
+    /// Appends encoded entries one after the other: the part of an older tree that is taken over unchanged.
     mutating func append(encodedRun run: UnsafeRawBufferPointer, _ gear: [UInt64], _ writer: ChunkWriter) throws(ArchiveError) {
         var reader = ByteReader(run, "tree")
         while !reader.isAtEnd {

@@ -1,4 +1,5 @@
 package import BackupFormat
+internal import Glibc
 
 /// Reads a folder's entries in order, one chunk of them in memory at a time. Used by one thread.
 ///
@@ -116,11 +117,9 @@ package final class TreeReader {
 
 /// Below, at or above 0 as `a` comes before, is or comes after `b` in byte order.
 func compareNames(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
-    let common = min(a.count, b.count)
-    var index = 0
-    while index < common {
-        if a[index] != b[index] { return a[index] < b[index] ? -1 : 1 }
-        index += 1
+    if let first = a.baseAddress, let second = b.baseAddress {
+        let order = memcmp(first, second, min(a.count, b.count))
+        if order != 0 { return Int(order) }
     }
     return a.count - b.count
 }

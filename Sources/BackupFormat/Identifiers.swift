@@ -1,7 +1,7 @@
 /// 32 bytes held as four machine words: the value behind every hash, key and identifier.
 ///
 /// Ordered and compared as the byte string it stands for.
-package struct Bytes32: Hashable, Sendable, Comparable {
+package struct Bytes32: Hashable, Sendable, Comparable, BitwiseCopyable {
     /// The bytes 0–7, 8–15, 16–23 and 24–31, each read as a big-endian number.
     package var words: (UInt64, UInt64, UInt64, UInt64)
 
@@ -93,43 +93,43 @@ extension Identifier {
 }
 
 /// Names a chunk: a keyed hash of its plaintext, hashed once more. May be seen by every device of the owner.
-package struct ChunkID: Identifier {
+package struct ChunkID: Identifier, BitwiseCopyable {
     package let value: Bytes32
     package init(_ value: Bytes32) { self.value = value }
 }
 
 /// Opens a chunk, and yields its id. Secret: stands only in trees and sealed snapshots.
-package struct ChunkKey: Hashable, Sendable {
+package struct ChunkKey: Hashable, Sendable, BitwiseCopyable {
     package let value: Bytes32
     package init(_ value: Bytes32) { self.value = value }
 }
 
 /// Names a pack: the Merkle root over its bytes, so that anyone can verify one without a key.
-package struct PackID: Identifier {
+package struct PackID: Identifier, BitwiseCopyable {
     package let value: Bytes32
     package init(_ value: Bytes32) { self.value = value }
 }
 
 /// Names a snapshot: the SHA-256 of its core (owner, device, sequence, sealed part), which a new pack list does not change.
-package struct SnapshotID: Identifier {
+package struct SnapshotID: Identifier, BitwiseCopyable {
     package let value: Bytes32
     package init(_ value: Bytes32) { self.value = value }
 }
 
 /// Names a page of a pack list: the SHA-256 of its encoded bytes.
-package struct PageID: Identifier {
+package struct PageID: Identifier, BitwiseCopyable {
     package let value: Bytes32
     package init(_ value: Bytes32) { self.value = value }
 }
 
 /// Names an owner: their Ed25519 public signing key.
-package struct OwnerID: Identifier {
+package struct OwnerID: Identifier, BitwiseCopyable {
     package let value: Bytes32
     package init(_ value: Bytes32) { self.value = value }
 }
 
 /// Names a node: its Ed25519 public signing key.
-package struct DeviceID: Identifier {
+package struct DeviceID: Identifier, BitwiseCopyable {
     package let value: Bytes32
     package init(_ value: Bytes32) { self.value = value }
 }

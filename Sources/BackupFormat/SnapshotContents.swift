@@ -26,12 +26,10 @@ package struct SnapshotContents: Hashable, Sendable {
     /// How many files could not be read, and the stream that names each.
     package var problemCount: UInt64
     package var problems: KeyList
-    /// Digest of exclusions and options: a snapshot is a memo only for a backup that asks for the same.
-    package var optionsDigest: Bytes32
 
     package init(
         root: KeyList, host: String, time: Int64, paths: [RawPath], tags: [String], files: UInt64, directories: UInt64, bytes: UInt64,
-        users: [OwnerName], groups: [OwnerName], problemCount: UInt64, problems: KeyList, optionsDigest: Bytes32
+        users: [OwnerName], groups: [OwnerName], problemCount: UInt64, problems: KeyList
     ) {
         self.root = root
         self.host = host
@@ -45,7 +43,6 @@ package struct SnapshotContents: Hashable, Sendable {
         self.groups = groups
         self.problemCount = problemCount
         self.problems = problems
-        self.optionsDigest = optionsDigest
     }
 
     package func encode() -> [UInt8] {
@@ -70,7 +67,6 @@ package struct SnapshotContents: Hashable, Sendable {
         }
         writer.varint(problemCount)
         problems.encode(into: &writer)
-        writer.bytes32(optionsDigest)
         return writer.bytes
     }
 
@@ -95,7 +91,6 @@ package struct SnapshotContents: Hashable, Sendable {
         groups = try decodeNames(&reader)
         problemCount = try reader.varint()
         problems = try KeyList(decoding: &reader)
-        optionsDigest = try reader.bytes32()
         try reader.end()
     }
 }

@@ -45,27 +45,52 @@ package struct GearCutter: Sendable {
     }
 }
 
-/// The first position after `progress.position`, up to `end`, whose hash is under `threshold`. Four bytes a step: only the
-/// smallest of the four hashes is compared, and the step is looked at again when it is small enough.
+/// The first position after `progress.position`, up to `end`, whose hash is under `threshold`.
+///
+/// The hash of a position depends on the 64 bytes before it alone. So the range is searched in two halves at once, each in
+/// a chain of additions of its own that the processor overlaps; a hit in the first half counts before one in the second.
 @inline(__always)
 private func scan(
     _ bytes: UnsafePointer<UInt8>, _ progress: inout GearCutter.Progress, to end: Int, below threshold: UInt64,
     _ gear: UnsafePointer<UInt64>
 ) -> Int? {
+    let window = 64
+    let half = (end - progress.position) / 2
+    guard half > 8 * window else { return scanOne(bytes, &progress, to: end, below: threshold, gear) }
+    let middle = progress.position + half
+    var first = progress.hash
+    var second: UInt64 = 0
+    for position in middle - window..<middle { second = (second &<< 1) &+ gear[Int(bytes[position])] }
+    var position = progress.position
+    // Where the second half hit, while the first goes on to its end.
+    var later: Int?
+    while position < middle {
+        first = (first &<< 1) &+ gear[Int(bytes[position])]
+        second = (second &<< 1) &+ gear[Int(bytes[position &+ half])]
+        position &+= 1
+        if first < threshold { return position }
+        if second < threshold {
+            later = position &+ half
+            break
+        }
+    }
+    if let later {
+        progress.hash = first
+        progress.position = position
+        return scanOne(bytes, &progress, to: middle, below: threshold, gear) ?? later
+    }
+    progress.hash = second
+    progress.position = middle + half
+    return scanOne(bytes, &progress, to: end, below: threshold, gear)
+}
+
+@inline(__always)
+private func scanOne(
+    _ bytes: UnsafePointer<UInt8>, _ progress: inout GearCutter.Progress, to end: Int, below threshold: UInt64,
+    _ gear: UnsafePointer<UInt64>
+) -> Int? {
     var hash = progress.hash
     var position = progress.position
-    while position &+ 4 <= end {
-        let h1 = (hash &<< 1) &+ gear[Int(bytes[position])]
-        let h2 = (h1 &<< 1) &+ gear[Int(bytes[position &+ 1])]
-        let h3 = (h2 &<< 1) &+ gear[Int(bytes[position &+ 2])]
-        let h4 = (h3 &<< 1) &+ gear[Int(bytes[position &+ 3])]
-        if min(min(h1, h2), min(h3, h4)) < threshold {
-            let step = h1 < threshold ? 1 : h2 < threshold ? 2 : h3 < threshold ? 3 : 4
-            return position &+ step
-        }
-        hash = h4
-        position &+= 4
-    }
     while position < end {
         hash = (hash &<< 1) &+ gear[Int(bytes[position])]
         position &+= 1

@@ -81,6 +81,9 @@ package final class SortedListing {
         arena.removeAll()
     }
 
+    /// The directory holds nothing.
+    package var isEmpty: Bool { arena.count == 0 && spill == nil }
+
     /// How many names were read, if none were spilled: what a caller needs to size its work.
     package var countHint: Int { arena.count }
 

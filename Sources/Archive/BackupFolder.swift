@@ -1,0 +1,290 @@
+internal import BackupFormat
+internal import HostFiles
+
+/// The folder's entry in the last backup's tree of its parent.
+struct FolderMemo: Sendable {
+    /// Where that entry stands in the parent's memo, if that is one chunk.
+    let range: Range<Int>?
+    let encoded: [UInt8]
+    let tree: KeyList
+    /// The device that its parent was on, then.
+    let parentDevice: UInt64
+}
+
+/// One folder on its way into a tree: scanned by one worker at a time, completed by whoever finishes its last entry.
+///
+/// While everything is as the memo says nothing is encoded: an unchanged folder keeps its tree. At the first difference
+/// the entries so far are copied from the memo, and a new tree is built.
+final class BackupFolder: @unchecked Sendable {
+    // SAFETY: the fields of the scan belong to the worker that the scheduler gave the folder to; those of the result to the
+    // one that ``BackupSlots`` lets drain. Both are handed over under locks.
+    let run: BackupRun
+    let parent: BackupFolder?
+    /// Where the result goes in `parent`.
+    let slot: Int
+    let name: RawPath
+    let path: RawPath
+    let status: FileStatus
+    let memo: FolderMemo?
+    /// The only entries to look at; nil for all.
+    let selection: PathSelection?
+    let slots = BackupSlots()
+
+    // The scan.
+    var handle: DirectoryHandle?
+    var names: FolderNames?
+    var cursor: MemoCursor?
+    private(set) var attributes: [ExtendedAttribute]?
+
+    // The result.
+    private var builder: TreeBuilder?
+    /// Bytes of the memo's chunk that the entries so far equal.
+    private var sameBytes = 0
+    /// The memo's only chunk; nil when there is no memo, or it has several. Set before the first entry.
+    private(set) var memoChunk: MemoChunk?
+    /// Set when the folder could not be listed: its last known tree stands.
+    private var keepsMemo = false
+
+    init(
+        run: BackupRun, parent: BackupFolder?, slot: Int, name: RawPath, path: RawPath, status: FileStatus, memo: FolderMemo?,
+        selection: PathSelection?
+    ) {
+        self.run = run
+        self.parent = parent
+        self.slot = slot
+        self.name = name
+        self.path = path
+        self.status = status
+        self.memo = memo
+        self.selection = selection
+    }
+
+    /// Scans the folder, or goes on with it, and completes it if nothing is left to wait for.
+    func scan(_ worker: BackupWorker) throws(ArchiveError) {
+        if names == nil, !(try begin(worker)) {
+            slots.scanEnded()
+            return try BackupFolder.settle(self, worker)
+        }
+        while let entry = try nextName(worker) {
+            if run.progress.isStopping { throw ArchiveError(.interrupted, "back up", "stopped on request") }
+            try scanEntry(entry.name, hint: entry.type, worker)
+            if slots.mustSuspend() { return try BackupFolder.settle(self, worker) }
+        }
+        if let names { worker.giveBack(names) }
+        names = nil
+        if cursor?.failed == true { run.noteMemoTrouble() }
+        cursor = nil
+        run.progress.directories.add(1, ordering: .relaxed)
+        slots.scanEnded()
+        try BackupFolder.settle(self, worker)
+    }
+
+    /// Opens the folder; false, with the problem recorded, when it cannot be listed.
+    private func begin(_ worker: BackupWorker) throws(ArchiveError) -> Bool {
+        do throws(HostFilesError) {
+            let handle = try openHandle()
+            self.handle = handle
+            if memoStatus(differsFrom: status) { attributes = try handle.extendedAttributes() }
+            let names = worker.names()
+            self.names = names
+            var only = selection
+            if only == nil { only = try onlyCacheTag(handle) }
+            try names.read(handle, only: only)
+            if names.isEmpty, selection == nil, isLostMount {
+                throw HostFilesError(.io, "mount", path: path, detail: "the file system that was mounted here is gone")
+            }
+        } catch {
+            if let names { worker.giveBack(names) }
+            names = nil
+            keepsMemo = memo != nil
+            run.record(
+                path, error.operation,
+                error.reason + (error.detail.isEmpty ? "" : ": \(error.detail)") + (keepsMemo ? "; its last known content is kept" : ""))
+            return false
+        }
+        openMemo(worker)
+        return true
+    }
+
+    private func openHandle() throws(HostFilesError) -> DirectoryHandle {
+        guard let parent = parent?.handle else { return try DirectoryHandle.open("/", mounts: run.mounts) }
+        let result = name.bytes.withUnsafeBytes { name in Result { () throws(HostFilesError) in try parent.openDirectory(name) } }
+        return try result.get()
+    }
+
+    /// With `--exclude-caches`, a folder marked as a cache is kept as just its mark.
+    private func onlyCacheTag(_ handle: DirectoryHandle) throws(HostFilesError) -> PathSelection? {
+        guard run.request.exclusions.caches, let file = try? handle.openFile(CacheDirectoryTag.name) else { return nil }
+        var start = [UInt8](repeating: 0, count: CacheDirectoryTag.signature.count)
+        let result = start.withUnsafeMutableBytes { start in Result { () throws(HostFilesError) in try file.read(into: start, at: 0) } }
+        guard try result.get() == start.count, start == CacheDirectoryTag.signature else { return nil }
+        return PathSelection.names([CacheDirectoryTag.name])
+    }
+
+    private func nextName(_ worker: BackupWorker) throws(ArchiveError) -> FolderNames.Name? {
+        do throws(HostFilesError) { return try names?.next() } catch {
+            throw ArchiveError(.storage, "list a folder", "\(error)", path: path)
+        }
+    }
+
+    private func openMemo(_ worker: BackupWorker) {
+        builder = TreeBuilder()
+        guard let memo else { return }
+        if memo.tree.levels == 0, memo.tree.keys.count <= 1 {
+            let plain = memo.tree.keys.first.map { key in Result { () throws(ArchiveError) in try run.readChunk(key, worker) } }
+            switch plain {
+            case .failure:
+                run.noteMemoTrouble()
+                return
+            case .success(let plain): memoChunk = MemoChunk(plain)
+            case nil: memoChunk = MemoChunk([])
+            }
+            cursor = memoChunk.map { MemoCursor(chunk: $0) }
+            if !run.verifiesMemo { builder = nil }
+        } else {
+            cursor = MemoCursor(memo.tree)
+        }
+    }
+
+    /// A folder that was the top of another file system, is no more, and is empty: that one is away, its files not deleted.
+    private var isLostMount: Bool {
+        guard let memo, let parent, let before = memoView?.device else { return false }
+        return before != memo.parentDevice && status.device == parent.status.device
+    }
+
+    /// The device that this folder was on in the last backup.
+    var memoDevice: UInt64? { memoView?.device }
+
+    private var memoView: TreeEntryView? {
+        memo?.encoded.withUnsafeBytes { bytes in
+            var reader = ByteReader(bytes, "tree entry")
+            // The numbers that are used of it are copies; the bytes stay in `memo`.
+            return try? TreeEntryView(parsing: &reader)
+        }
+    }
+
+    private func memoStatus(differsFrom status: FileStatus) -> Bool {
+        guard let view = memoView else { return true }
+        return !isUnchanged(view, status)
+    }
+
+    /// Adds one entry, in order.
+    func put(_ value: SlotValue, _ worker: BackupWorker) throws(ArchiveError) {
+        if slots.mayApplyNow(orQueue: value) { try apply(value, worker) }
+    }
+
+    /// Adds an entry that is as the memo has it.
+    func putUnchanged(_ view: TreeEntryView, _ worker: BackupWorker) throws(ArchiveError) {
+        if let range = rangeInMemo(view) { return try put(.unchanged(range), worker) }
+        if slots.mayApplyNow(orQueue: .encoded(Array(view.encoded))) {
+            try builder?.append(view.encoded, name: view.name, run.gear, worker.writer)
+        }
+    }
+
+    /// Where the entry stands in the memo's chunk, if that is the only one.
+    func rangeInMemo(_ view: TreeEntryView) -> Range<Int>? {
+        guard let chunk = memoChunk?.bytes.baseAddress, let start = view.encoded.baseAddress else { return nil }
+        let offset = start - chunk
+        return offset..<offset + view.encoded.count
+    }
+
+    private func apply(_ value: SlotValue, _ worker: BackupWorker) throws(ArchiveError) {
+        switch value {
+        case .omitted: break
+        case .unchanged(let range):
+            if builder == nil {
+                if range.lowerBound == sameBytes {
+                    sameBytes = range.upperBound
+                    return
+                }
+                try startBuilding(worker)
+            }
+            guard let chunk = memoChunk else { return }
+            try builder?.append(
+                encodedRun: UnsafeRawBufferPointer(rebasing: chunk.bytes[range]), run.gear, worker.writer)
+        case .encoded(let bytes):
+            if builder == nil { try startBuilding(worker) }
+            try append(bytes, worker)
+        }
+    }
+
+    private func append(_ bytes: [UInt8], _ worker: BackupWorker) throws(ArchiveError) {
+        let result = bytes.withUnsafeBytes { bytes in
+            Result { () throws(ArchiveError) in try builder?.append(encodedRun: bytes, run.gear, worker.writer) }
+        }
+        try result.get()
+    }
+
+    private func startBuilding(_ worker: BackupWorker) throws(ArchiveError) {
+        builder = TreeBuilder()
+        guard sameBytes > 0, let chunk = memoChunk else { return }
+        try builder?.append(
+            encodedRun: UnsafeRawBufferPointer(rebasing: chunk.bytes[..<sameBytes]), run.gear, worker.writer)
+    }
+
+    /// Completes the folder if its last entry is in, then those above it that only waited for this.
+    static func settle(_ start: BackupFolder, _ worker: BackupWorker) throws(ArchiveError) {
+        var folder = start
+        while true {
+            switch folder.slots.take() {
+            case .apply(let values):
+                for value in values { try folder.apply(value, worker) }
+                folder.slots.applied()
+            case .resume: return folder.run.scheduler.push(folder)
+            case .nothing: return
+            case .end:
+                let tree = try folder.closeTree(worker)
+                guard let parent = folder.parent else { return folder.run.finish(root: tree) }
+                parent.slots.resolve(folder.slot, try folder.entry(tree))
+                folder = parent
+            }
+        }
+    }
+
+    /// The finished tree: the memo's if nothing differs.
+    private func closeTree(_ worker: BackupWorker) throws(ArchiveError) -> KeyList {
+        handle = nil
+        if keepsMemo, let memo {
+            if !run.verifiesMemo { return memo.tree }
+            if try run.reuseTree(memo.tree, worker) { return memo.tree }
+            run.record(path, "keep", "its last known content is no longer stored")
+            return .empty
+        }
+        if builder == nil {
+            if let memo, sameBytes == memoChunk?.bytes.count { return memo.tree }
+            try startBuilding(worker)
+        }
+        return try builder?.finish(worker.writer) ?? .empty
+    }
+
+    /// This folder's entry in its parent's tree.
+    private func entry(_ tree: KeyList) throws(ArchiveError) -> SlotValue {
+        if let memo, tree == memo.tree, !keepsMemo, !memoStatus(differsFrom: status) {
+            return memo.range.map { .unchanged($0) } ?? .encoded(memo.encoded)
+        }
+        var entry: TreeEntry
+        if keepsMemo, let last = memoEntry {
+            entry = last
+            entry.marks.insert(.stale)
+        } else {
+            entry = run.entry(name: name, status: status, content: .stored(tree))
+            entry.attributes = attributes ?? memoEntry?.attributes ?? []
+        }
+        entry.content = .stored(tree)
+        return .encoded(encode(entry))
+    }
+
+    private var memoEntry: TreeEntry? {
+        memo?.encoded.withUnsafeBytes { bytes in
+            var reader = ByteReader(bytes, "tree entry")
+            return try? TreeEntryView(parsing: &reader).entry()
+        }
+    }
+}
+
+/// The entry's bytes, as a tree holds them.
+func encode(_ entry: TreeEntry) -> [UInt8] {
+    var writer = ByteWriter(capacity: 128)
+    entry.encode(into: &writer)
+    return writer.bytes
+}

@@ -1,0 +1,235 @@
+package import BackupFormat
+internal import Cryptography
+internal import HostFiles
+internal import Ledger
+internal import Vault
+
+extension ArchiveStore {
+    /// Forgets snapshots: their records go, and a later sweep frees what only they needed.
+    package func forget(_ ids: [SnapshotID]) throws(ArchiveError) {
+        guard !ids.isEmpty else { return }
+        let order = signForget(ids, certificate: identity.certificate, with: identity.node)
+        do {
+            _ = try vault.forget(order)
+        } catch {
+            throw ArchiveError(.storage, "forget", "\(error)")
+        }
+    }
+
+    /// Frees what no snapshot needs.
+    ///
+    /// A device that can read the trees first finds out which packs are dead or mostly so, and small; it copies what is
+    /// alive in these into new packs, commits the snapshots with their new lists, and lets the vault sweep the old ones.
+    /// Others only let the vault sweep what no list names.
+    package func sweep(
+        dryRun: Bool, graceSeconds: Int, nowSeconds: Int64, progress: Progress
+    ) throws(ArchiveError) -> ReclaimReport {
+        let started = ContinuousClock.now
+        var report = ReclaimReport()
+        try synchroniseIndex()
+        if identity.owner != nil, identity.certificate.permissions.contains(.forget) {
+            try Reclamation(self, progress).run(dryRun: dryRun, &report)
+        }
+        if !dryRun {
+            do {
+                let swept = try vault.sweep(grace: Int64(graceSeconds), now: nowSeconds)
+                report.removedPacks = swept.trashedPacks
+                report.removedBytes = swept.trashedBytes
+                report.purgedBytes = swept.purgedBytes
+            } catch {
+                throw ArchiveError(.storage, "sweep the vault", "\(error)")
+            }
+            try synchroniseIndex()
+            do { try index.flush() } catch { throw ArchiveError(.storage, "write the chunk index", "\(error)") }
+        }
+        report.seconds = (ContinuousClock.now - started) / .seconds(1)
+        return report
+    }
+}
+
+/// One round of finding out what is alive, and moving it out of packs that mostly are not.
+private struct Reclamation {
+    private let store: ArchiveStore
+    private let progress: Progress
+
+    /// A pack with less than this share of its bytes alive is rewritten.
+    private static let aliveShareMin = 0.5
+    /// Packs under this share of a full one are merged, if there are two or more of a kind.
+    private static let smallShare = 0.25
+    /// A quarter of the index's budget sorts marks.
+    private static let marksShare = 4
+
+    init(_ store: ArchiveStore, _ progress: Progress) {
+        self.store = store
+        self.progress = progress
+    }
+
+    /// A pack by how much of it is alive, in bytes of sealed chunks.
+    private struct Usage {
+        let number: UInt32
+        let id: PackID
+        let packBytes: Int
+        var aliveBytes: Int
+    }
+
+    func run(dryRun: Bool, _ report: inout ReclaimReport) throws(ArchiveError) {
+        var records: [SnapshotRecord] = []
+        let marks = ChunkMarks(
+            disk: store.disk, directory: store.scratchDirectory,
+            memoryBytes: store.plan.indexBytes / Reclamation.marksShare + (4 << 20))
+        guard try markAlive(&records, marks) else { return }
+        let usage = try measure(marks)
+        let dead = usage.filter { $0.aliveBytes == 0 }
+        let moved = worthRewriting(usage.filter { $0.aliveBytes > 0 })
+        report.keptBytes = usage.reduce(0) { $0 + $1.packBytes }
+        report.rewrittenPacks = moved.count
+        if dryRun {
+            report.removedPacks = dead.count + moved.count
+            report.removedBytes = dead.reduce(0) { $0 + $1.packBytes } + moved.reduce(0) { $0 + $1.packBytes - $1.aliveBytes }
+            return
+        }
+        let made = try rewrite(moved, marks)
+        var dropped = PackSet()
+        for pack in dead { dropped.insert(pack.number) }
+        for pack in moved { dropped.insert(pack.number) }
+        try recommit(records, without: dropped, moved: Set(moved.map(\.id)), made: made)
+    }
+
+    /// Marks every chunk that a snapshot needs. False when a snapshot cannot be read to its end: then nothing is judged dead.
+    private func markAlive(_ records: inout [SnapshotRecord], _ marks: ChunkMarks) throws(ArchiveError) -> Bool {
+        var reachable = try Reachability(source: store.chunkSource(), progress: progress)
+        let mark: Reachability.Visit = { (key) throws(ArchiveError) in
+            do {
+                guard let location = try store.index.lookup(store.cipher.id(of: key)) else {
+                    throw ArchiveError(.damaged, "find a chunk", "no pack is known to hold it; run `check`")
+                }
+                try marks.add(ChunkMark(location.packNumber, offset: location.offset, sealedBytes: location.sealedBytes))
+            } catch let error as ArchiveError {
+                throw error
+            } catch {
+                throw ArchiveError(.storage, "note a chunk in use", "\(error)")
+            }
+        }
+        let ids: [SnapshotID]
+        do { ids = try store.vault.snapshots() } catch { throw ArchiveError(.storage, "list the snapshots", "\(error)") }
+        for id in ids {
+            guard let (record, contents) = try store.openSnapshot(id) else { return false }
+            do throws(ArchiveError) {
+                try reachable.visit(tree: contents.root, mark)
+                try reachable.visit(stream: contents.problems, mark)
+            } catch {
+                if error.code == .damaged { return false }
+                throw error
+            }
+            records.append(record)
+        }
+        return true
+    }
+
+    /// How much of each pack in the vault is alive.
+    private func measure(_ marks: ChunkMarks) throws(ArchiveError) -> [Usage] {
+        var alive: [UInt32: Int] = [:]
+        try marks.forEach { (mark) throws(ArchiveError) in alive[mark.pack, default: 0] += Int(mark.sealedBytes) }
+        var usage: [Usage] = []
+        do {
+            try store.vault.forEachPack { (id) throws(VaultError) in
+                let number = store.index.packNumber(of: id)
+                guard let bytes = try? store.vault.packBytes(id) else { return }
+                usage.append(Usage(number: number, id: id, packBytes: bytes, aliveBytes: alive[number] ?? 0))
+            }
+        } catch {
+            throw ArchiveError(.storage, "list the packs", "\(error)")
+        }
+        return usage.sorted { $0.id < $1.id }
+    }
+
+    private func worthRewriting(_ packs: [Usage]) -> [Usage] {
+        let small = Int(Double(store.plan.packBytes) * Reclamation.smallShare)
+        let smallOnes = packs.filter { $0.packBytes < small }
+        return packs.filter { pack in
+            Double(pack.aliveBytes) < Double(pack.packBytes) * Reclamation.aliveShareMin && pack.packBytes - pack.aliveBytes > 64 << 10
+                || pack.packBytes < small && smallOnes.count >= 8
+        }
+    }
+
+    /// Copies the living chunks of these packs, sealed as they are, into new packs; these, in order.
+    private func rewrite(_ packs: [Usage], _ marks: ChunkMarks) throws(ArchiveError) -> [PackID] {
+        guard !packs.isEmpty else { return [] }
+        var offsets: [UInt32: Set<UInt32>] = [:]
+        for pack in packs { offsets[pack.number] = [] }
+        try marks.forEach { (mark) throws(ArchiveError) in
+            if offsets[mark.pack] != nil { offsets[mark.pack]?.insert(mark.offset) }
+        }
+        let sink = PackSink(vault: store.vault, index: store.index, cipher: store.footerCipher, plan: store.plan)
+        guard let thread = WorkerThread(name: "packs", { sink.run() }) else {
+            throw ArchiveError(.storage, "rewrite packs", "no thread left on this system")
+        }
+        defer {
+            sink.close()
+            thread.join()
+        }
+        var open: [PackKind: PackBuilder] = [:]
+        for pack in packs {
+            if progress.isStopping { throw ArchiveError(.interrupted, "rewrite packs", "stopped on request") }
+            let (kind, bytes) = try verifiedBytes(pack.id, pack.packBytes)
+            for entry in try store.packEntries(pack.id) where offsets[pack.number]?.contains(entry.offset) == true {
+                var target: PackBuilder
+                if let builder = open[kind], builder.hasRoom(for: Int(entry.sealedBytes)) { target = builder } else {
+                    if let full = open[kind] { sink.submit(full) }
+                    target = try sink.begin(kind)
+                    open[kind] = target
+                }
+                let range = Int(entry.offset)..<Int(entry.offset) + Int(entry.sealedBytes)
+                target.free.copyBytes(from: bytes[range])
+                target.added(entry.id, sealedBytes: Int(entry.sealedBytes), plainBytes: Int(entry.plainBytes))
+            }
+        }
+        for kind in [PackKind.data, .tree] { if let last = open[kind] { sink.submit(last) } }
+        return try sink.drain()
+    }
+
+    /// A pack's bytes, which are what its id says: repaired if need be.
+    private func verifiedBytes(_ id: PackID, _ packBytes: Int) throws(ArchiveError) -> (PackKind, [UInt8]) {
+        do {
+            var bytes = [UInt8](repeating: 0, count: packBytes)
+            let result = bytes.withUnsafeMutableBytes { buffer in
+                Result { () throws(VaultError) in try store.vault.readPackChecked(id, 0..<packBytes, into: buffer) }
+            }
+            _ = try result.get()
+            guard bytes.withUnsafeBytes({ MerkleTree(hashing: $0).packID }) == id else {
+                throw ArchiveError(.damaged, "rewrite pack \(id)", "its bytes do not match its name; run `check --read-data`")
+            }
+            return (try bytes.withUnsafeBytes { try PackFrame.kind(ofHeader: $0) }, bytes)
+        } catch let error as ArchiveError {
+            throw error
+        } catch {
+            throw ArchiveError(.damaged, "read pack \(id)", "\(error)")
+        }
+    }
+
+    /// Commits each snapshot whose list names a dropped pack, with its new list.
+    private func recommit(
+        _ records: [SnapshotRecord], without dropped: PackSet, moved: Set<PackID>, made: [PackID]
+    ) throws(ArchiveError) {
+        guard !dropped.isEmpty else { return }
+        for old in records {
+            do {
+                var packs: [PackID] = []
+                for page in old.pages { packs += try store.vault.page(page.id).packs }
+                let kept = packs.filter { !dropped.contains(store.index.packNumber(of: $0)) }
+                guard kept.count < packs.count else { continue }
+                let needsMade = packs.contains { moved.contains($0) }
+                var seen = Set(kept)
+                let list = kept + (needsMade ? made.filter { seen.insert($0).inserted } : [])
+                var record = old
+                record.pages = try store.extend([], with: list)
+                record.revision += 1
+                record.certificate = store.identity.certificate
+                signSnapshot(&record, with: store.identity.node)
+                _ = try store.vault.commit(record: record.encode())
+            } catch {
+                throw ArchiveError(.storage, "commit a snapshot's new pack list", "\(error)")
+            }
+        }
+    }
+}
