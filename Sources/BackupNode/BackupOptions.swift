@@ -43,7 +43,8 @@ extension Home {
         }
         let tags = configuration.tags + options.tags.flatMap(tagList).filter { !configuration.tags.contains($0) }
         guard tags.allSatisfy(isTag), tags.count <= Limits.tagsMax else {
-            throw NodeError(.usage, "--tag", "a tag has 1 to \(Limits.tagBytesMax) bytes, and a snapshot at most \(Limits.tagsMax)")
+            throw NodeError(
+                .usage, "--tag", "a tag has 1 to \(Limits.tagBytesMax) bytes, and a snapshot at most \(Limits.tagsMax)")
         }
         return BackupRequest(
             paths: paths,

@@ -45,7 +45,9 @@ extension Home {
 
     private func fallBack(_ loaded: inout LoadedConfiguration) {
         loaded.fallback = "using the defaults"
-        guard let last = try? ProtectedFile.content(disk, lastConfigurationFile, limit: Configuration.fileBytesMax) else { return }
+        guard let last = try? ProtectedFile.content(disk, lastConfigurationFile, limit: Configuration.fileBytesMax) else {
+            return
+        }
         var configuration = Configuration()
         guard configuration.apply(last, file: lastConfigurationFile).isEmpty else { return }
         loaded.configuration = configuration

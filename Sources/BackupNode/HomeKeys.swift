@@ -54,7 +54,8 @@ package struct HomeKeys: Sendable {
         let written: OwnerKey
         do { written = try OwnerKey(recoveryText: text) } catch { throw NodeError(.key, "check the recovery key", "\(error)") }
         guard written.id == publisher.owner else {
-            throw NodeError(.key, "check the recovery key", "it is well-formed, but of another home; this one's begins differently")
+            throw NodeError(
+                .key, "check the recovery key", "it is well-formed, but of another home; this one's begins differently")
         }
     }
 
@@ -103,7 +104,8 @@ extension HomeKeys {
         guard let publisher = owner?.publisherKeys ?? stored else { throw missing(home, "publisher.key") }
         guard let identity else { throw missing(home, "node.key") }
         if let owner, let stored, stored.owner != owner.id {
-            throw NodeError(.key, "read the keys", "owner.key and publisher.key belong to different owners", path: home.keysDirectory)
+            throw NodeError(
+                .key, "read the keys", "owner.key and publisher.key belong to different owners", path: home.keysDirectory)
         }
         if let certificate = identity.certificate {
             do {
@@ -138,7 +140,9 @@ extension HomeKeys {
                 } else {
                     good = (try decode(bytes), bytes)
                 }
-                if faults[path] == nil, let report = try? ProtectedFile.open(home.disk, path).scrub(repair: false), !report.isClean {
+                if faults[path] == nil, let report = try? ProtectedFile.open(home.disk, path).scrub(repair: false),
+                    !report.isClean
+                {
                     faults[path] = "is damaged"
                 }
             } catch let error as HostFilesError where error.code == .notFound {

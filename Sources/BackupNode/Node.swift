@@ -17,7 +17,8 @@ package final class Node: Sendable {
         self.configuration = configuration
         guard let certificate = keys.identity.certificate else {
             throw NodeError(
-                .key, "open the home", "this node has no certificate of its owner; make it again with `init --write-only --owner FILE`",
+                .key, "open the home",
+                "this node has no certificate of its owner; make it again with `init --write-only --owner FILE`",
                 path: home.keysDirectory)
         }
         let identity = ArchiveIdentity(

@@ -38,7 +38,9 @@ extension Node {
         if !keys.isWriteOnly { add("snapshots", describeCount(all.count)) }
         add("vault", "\(describeCount(usage.packs, "pack")), \(describeBytes(usage.bytes))")
         if let free { add("free space", describeBytes(free)) }
-        add("replicas", "0 of 2 besides this node")
+        add("replicas", "0 of 2 besides this node; \(describeCount(usage.packs, "pack")) with none")
+        add("placement", "no other node is known")
+        add("quota", "none given, none taken")
         if let last, now - last.time > Int64(Node.staleSeconds) * 1_000_000_000 {
             status.warnings.append("the last backup is more than a week old")
         }
@@ -46,7 +48,7 @@ extension Node {
             status.warnings.append("\(describeCount(last.errorCount, "file")) could not be read by the last backup")
         }
         if usage.packs > 0 {
-            status.warnings.append("not protected: no other node holds these backups; a lost disk means lost backups")
+            status.warnings.append("not protected: no other node holds these backups")
         }
         if let free, free < 1 << 30 { status.warnings.append("less than 1 GiB is free where the vault is") }
         status.json = json(all, usage, free, status.warnings)

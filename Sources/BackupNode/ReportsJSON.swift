@@ -9,7 +9,9 @@ private let replication: [(key: String, value: JSON)] = [
 private func member(_ key: String, _ value: JSON) -> (key: String, value: JSON) { (key: key, value: value) }
 
 extension FileProblem {
-    package var json: JSON { .object(pathMembers(path) + [member("operation", .string(operation)), member("reason", .string(reason))]) }
+    package var json: JSON {
+        .object(pathMembers(path) + [member("operation", .string(operation)), member("reason", .string(reason))])
+    }
 }
 
 extension BackupReport {

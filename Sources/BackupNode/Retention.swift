@@ -66,7 +66,8 @@ package func requireSomethingKept(_ groups: [RetentionGroup]) throws(NodeError) 
     guard let emptied = groups.first(where: { $0.keep.isEmpty && !$0.remove.isEmpty }) else { return }
     let paths = emptied.paths.map(\.description).joined(separator: " ")
     throw NodeError(
-        .usage, "forget", "that would remove every snapshot of \(emptied.host) \(paths); to do so, name them. Nothing was removed")
+        .usage, "forget", "that would remove every snapshot of \(emptied.host) \(paths); to do so, name them. Nothing was removed"
+    )
 }
 
 extension [RawPath] {

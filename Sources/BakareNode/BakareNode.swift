@@ -24,8 +24,13 @@ enum Program {
             // Help, the version and completion scripts arrive here too.
             let code = Bakare.exitCode(for: error)
             let text = Bakare.fullMessage(for: error)
-            if code.isSuccess { Standard.output.write(text + "\n") } else { Standard.error.write(readable(text) + "\n") }
-            finish(code.isSuccess ? .done : .usage)
+            if code.isSuccess {
+                Standard.output.line(text)
+                finish(.done)
+            }
+            let message = text.hasPrefix("Error: ") ? "bakare-node: " + text.dropFirst("Error: ".count) : text
+            Standard.error.line(readable(message))
+            finish(.usage)
         }
     }
 }

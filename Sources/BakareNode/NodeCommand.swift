@@ -72,7 +72,11 @@ struct Session {
     /// A line of result that `--quiet` leaves out.
     func tell(_ text: String) { if !options.json, !options.quiet { Standard.output.line(text) } }
 
-    func warn(_ text: String) { Standard.error.line("bakare-node: \(text)") }
+    func warn(_ text: String) {
+        // What was said before stands before it on a terminal.
+        if !options.json { Standard.output.flush() }
+        Standard.error.line("bakare-node: \(text)")
+    }
 
     func detail(_ text: String) { if options.verbose { Standard.error.line("bakare-node: \(text)") } }
 
@@ -117,10 +121,13 @@ struct Session {
         _ verb: String, _ body: (Progress, @escaping @Sendable (FileProblem) -> Void) throws(NodeError) -> R
     ) throws(NodeError) -> R {
         let progress = Progress()
-        let display = ProgressDisplay(progress, style: options.quiet && options.progress == .auto ? .none : options.progress, verb: verb)
+        let display = ProgressDisplay(
+            progress, style: options.quiet && options.progress == .auto ? .none : options.progress, verb: verb)
         return try Interruption.during(progress) { () throws(NodeError) in
             try display.during { () throws(NodeError) in
-                try body(progress) { problem in display.line("bakare-node: \(problem.path): \(problem.operation): \(problem.reason)") }
+                try body(progress) { problem in
+                    display.line("bakare-node: \(problem.path): \(problem.operation): \(problem.reason)")
+                }
             }
         }
     }

@@ -27,14 +27,20 @@ func escapedText(_ bytes: [UInt8]) -> String {
 func rawBytes(_ text: String) -> [UInt8] {
     var bytes: [UInt8] = []
     for scalar in text.unicodeScalars {
-        if scalar.value >= escapeBase { bytes.append(UInt8(scalar.value - escapeBase)) } else { bytes += Array(String(scalar).utf8) }
+        if scalar.value >= escapeBase {
+            bytes.append(UInt8(scalar.value - escapeBase))
+        } else {
+            bytes += Array(String(scalar).utf8)
+        }
     }
     return bytes
 }
 
 /// Text of the argument parser's with such characters shown as `\xNN`.
 func readable(_ text: String) -> String {
-    String(text.unicodeScalars.map { $0.value >= escapeBase ? "\\x" + hexadecimal([UInt8($0.value - escapeBase)]) : String($0) }.joined())
+    String(
+        text.unicodeScalars.map { $0.value >= escapeBase ? "\\x" + hexadecimal([UInt8($0.value - escapeBase)]) : String($0) }
+            .joined())
 }
 
 extension RawPath {

@@ -69,7 +69,8 @@ struct BackupCommand: NodeCommand {
     }
 
     private func summarise(_ report: BackupReport, _ session: Session) {
-        let files = "\(describeCount(report.files, "file")), \(describeCount(report.directories, "folder")), \(describeBytes(report.bytes))"
+        let files =
+            "\(describeCount(report.files, "file")), \(describeCount(report.directories, "folder")), \(describeBytes(report.bytes))"
         if let snapshot = report.snapshot {
             session.tell("snapshot \(snapshot.hex.prefix(8))  \(files)  in \(describeSeconds(report.seconds))")
         } else {

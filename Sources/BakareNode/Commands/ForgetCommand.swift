@@ -44,7 +44,9 @@ struct ForgetCommand: NodeCommand {
         let policy = given.isEmpty ? configuration.retention : given
         guard !policy.isEmpty else {
             throw NodeError(
-                .usage, "forget", "name snapshots, or say what to keep with --keep-daily 7 and the like, or under [retention] in \(session.home.configurationFile)")
+                .usage, "forget",
+                "name snapshots, or say what to keep with --keep-daily 7 and the like, or under [retention] in \(session.home.configurationFile)"
+            )
         }
         let groups = applyRetention(policy, to: all, now: currentTime(), calendar: CalendarTime.local)
         try requireSomethingKept(groups)
@@ -86,7 +88,9 @@ struct ForgetCommand: NodeCommand {
         policy.yearly = keepYearly ?? 0
         policy.within = keepWithin
         policy.tags = keepTag.map { tagList(readable($0)) }
-        guard policy.tags.allSatisfy({ $0.allSatisfy(isTag) }) else { throw NodeError(.usage, "--keep-tag", "a tag is not empty") }
+        guard policy.tags.allSatisfy({ $0.allSatisfy(isTag) }) else {
+            throw NodeError(.usage, "--keep-tag", "a tag is not empty")
+        }
         if policy.isEmpty, counts.contains(where: { $0 != nil }) {
             throw NodeError(.usage, "forget", "that would keep nothing at all; to remove snapshots altogether, name them")
         }

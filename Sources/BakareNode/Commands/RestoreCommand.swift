@@ -49,7 +49,8 @@ struct RestoreCommand: NodeCommand {
             try node.restore(request, progress, report: problem)
         }
         session.answer(report.json)
-        let entries = "\(describeCount(report.files, "file")), \(describeCount(report.directories, "folder")), \(describeBytes(report.bytes))"
+        let entries =
+            "\(describeCount(report.files, "file")), \(describeCount(report.directories, "folder")), \(describeBytes(report.bytes))"
         session.tell("\(dryRun ? "would restore" : "restored") \(entries)  in \(describeSeconds(report.seconds))")
         var details: [String] = []
         if report.unchangedFiles > 0 { details.append("\(describeCount(report.unchangedFiles, "file")) were right already") }

@@ -19,7 +19,9 @@ struct SnapshotsCommand: NodeCommand {
             session.say("no snapshots yet; make one with `bakare-node backup PATH`")
             return .done
         }
-        var table = Table([("ID", .left), ("TIME", .left), ("HOST", .left), ("FILES", .right), ("SIZE", .right), ("PATHS", .left)])
+        var table = Table([
+            ("ID", .left), ("TIME", .left), ("HOST", .left), ("FILES", .right), ("SIZE", .right), ("PATHS", .left),
+        ])
         for snapshot in snapshots {
             var paths = snapshot.paths.map(\.description).joined(separator: " ")
             if !snapshot.tags.isEmpty { paths += "  [\(snapshot.tags.joined(separator: ","))]" }

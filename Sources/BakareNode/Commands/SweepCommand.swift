@@ -25,7 +25,9 @@ struct SweepCommand: NodeCommand {
         session.tell(
             "\(verb) \(describeCount(report.removedPacks, "pack")), \(describeBytes(report.removedBytes)), to the trash"
                 + "  in \(describeSeconds(report.seconds))")
-        if report.rewrittenPacks > 0 { session.tell("\(describeCount(report.rewrittenPacks, "pack")) rewritten without what is dead") }
+        if report.rewrittenPacks > 0 {
+            session.tell("\(describeCount(report.rewrittenPacks, "pack")) rewritten without what is dead")
+        }
         session.tell("\(describeBytes(report.purgedBytes)) freed from the trash, \(describeBytes(report.keptBytes)) in use")
         return .done
     }
