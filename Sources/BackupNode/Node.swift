@@ -25,7 +25,7 @@ package final class Node: Sendable {
             keys: keys.publisher, owner: keys.owner, node: keys.identity.key, certificate: certificate,
             keepsMemo: configuration.keepsMemo)
         do {
-            let vault = try Vault.open(home.disk, home.vaultDirectory, owner: keys.publisher.owner)
+            let vault = try Vault(disk: home.disk, directory: home.vaultDirectory, owner: keys.publisher.owner, create: true)
             store = try ArchiveStore(
                 vault: vault, disk: home.disk, ledgerDirectory: home.ledgerDirectory, scratchDirectory: home.ledgerDirectory,
                 identity: identity, plan: MemoryPlan(memoryBytes: configuration.memoryBytes, processors: processorCount()))
@@ -107,10 +107,11 @@ package final class Node: Sendable {
         do { try store.forget(snapshots) } catch { throw NodeError(error) }
     }
 
-    /// Frees what no snapshot needs.
-    package func sweep(dryRun: Bool, _ progress: Progress) throws(NodeError) -> ReclaimReport {
+    /// Frees what no snapshot needs. `now` is nanoseconds since 1970.
+    package func sweep(dryRun: Bool, now: Int64, _ progress: Progress) throws(NodeError) -> ReclaimReport {
         do {
-            return try store.sweep(dryRun: dryRun, graceSeconds: configuration.trashDays * 86_400, progress: progress)
+            return try store.sweep(
+                dryRun: dryRun, graceSeconds: configuration.trashDays * 86_400, nowSeconds: now / 1_000_000_000, progress: progress)
         } catch { throw NodeError(error) }
     }
 }

@@ -1,6 +1,7 @@
 internal import Archive
 internal import BackupFormat
 internal import HostFiles
+internal import Vault
 
 /// How a node stands: what `status` shows.
 package struct NodeStatus: Sendable {
@@ -17,7 +18,7 @@ extension Node {
     package func status(now: Int64) throws(NodeError) -> NodeStatus {
         let all = keys.isWriteOnly ? [] : try snapshots()
         let usage: VaultUsage
-        do { usage = try store.usage() } catch { throw NodeError(error) }
+        do { usage = try store.vault.usage() } catch { throw NodeError(.failed, "look at the vault", "\(error)") }
         let free = try? home.disk.freeBytes(home.directory)
         let last = all.last
         var status = NodeStatus()
@@ -36,7 +37,7 @@ extension Node {
         }
         add("next backup", "when you run `backup`")
         if !keys.isWriteOnly { add("snapshots", describeCount(all.count)) }
-        add("vault", "\(describeCount(usage.packs, "pack")), \(describeBytes(usage.bytes))")
+        add("vault", "\(describeCount(usage.packs, "pack")), \(describeBytes(usage.packBytes))")
         if let free { add("free space", describeBytes(free)) }
         add("replicas", "0 of 2 besides this node; \(describeCount(usage.packs, "pack")) with none")
         add("placement", "no other node is known")
@@ -68,7 +69,7 @@ extension Node {
         add("next_backup", .null)
         add("snapshots", keys.isWriteOnly ? .null : .int(all.count))
         add("packs", .int(usage.packs))
-        add("stored_bytes", .int(usage.bytes))
+        add("stored_bytes", .int(usage.packBytes))
         add("free_bytes", free.map { .int($0) } ?? .null)
         add("packs_by_replicas", .object(["0": .int(usage.packs)]))
         add("placement", .array([]))

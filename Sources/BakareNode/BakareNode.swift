@@ -13,6 +13,10 @@ enum Program {
         ignoreBrokenPipes()
         Interruption.begin()
         let arguments = hoistGlobalOptions(rawArguments())
+        if let word = arguments.first, !word.hasPrefix("-"), let message = unknownCommand(word) {
+            Standard.error.line("bakare-node: \(readable(message))")
+            finish(.usage)
+        }
         do {
             var command = try Bakare.parseAsRoot(arguments)
             if let runnable = command as? any NodeCommand {
@@ -33,6 +37,17 @@ enum Program {
             finish(.usage)
         }
     }
+}
+
+/// What to say of a word that is no command, with the nearest one; nil for a command.
+private func unknownCommand(_ word: String) -> String? {
+    let names = Bakare.configuration.subcommands.compactMap(\.configuration.commandName)
+    if names.contains(word) || word == "help" { return nil }
+    let nearest = names.min { (editDistance($0, word), $0) < (editDistance($1, word), $1) }
+    guard let nearest, editDistance(nearest, word) <= max(2, word.count / 3) else {
+        return "there is no command `\(word)`; `bakare-node --help` lists them"
+    }
+    return "there is no command `\(word)`; did you mean `\(nearest)`?"
 }
 
 /// The root of all commands.

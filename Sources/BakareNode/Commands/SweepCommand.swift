@@ -18,7 +18,7 @@ struct SweepCommand: NodeCommand {
     func execute(_ session: Session) throws -> ExitStatus {
         let node = try session.node(writing: true)
         let report = try session.run("sweeping") { progress, _ throws(NodeError) in
-            try node.sweep(dryRun: dryRun, progress)
+            try node.sweep(dryRun: dryRun, now: currentTime(), progress)
         }
         session.answer(report.json)
         let verb = dryRun ? "would move" : "moved"
