@@ -55,7 +55,7 @@ let package = Package(
         tests("Vault", ["Vault", "Cryptography", "HostFiles", "BackupFormat"]),
         tests("Ledger", ["Ledger", "HostFiles", "BackupFormat"]),
         tests("Archive", ["Archive", "Vault", "Ledger", "Chunking", "Cryptography", "HostFiles", "BackupFormat"]),
-        tests("BackupNode", ["BackupNode", "Archive", "Vault", "HostFiles", "BackupFormat"]),
+        tests("BackupNode", ["BackupNode", "Archive", "Cryptography", "Vault", "HostFiles", "BackupFormat"]),
         tests("Tidy", []),
         tests("EndToEnd", ["HostFiles", "BackupFormat"]),
     ]

@@ -1,3 +1,4 @@
+package import BackupFormat
 internal import Glibc
 
 /// A moment on the calendar and clock of some time zone.
@@ -22,16 +23,31 @@ package struct CalendarTime: Hashable, Sendable {
 
     /// In the machine's time zone, from nanoseconds since 1970.
     package static func local(_ nanoseconds: Int64) -> CalendarTime {
-        var seconds = time_t(floorSeconds(nanoseconds))
+        local(seconds: floorSeconds(nanoseconds)) ?? utc(nanoseconds)
+    }
+
+    /// The same of a file's time; nil for one too far away to be reckoned.
+    package static func local(_ timestamp: Timestamp) -> CalendarTime? {
+        timestamp.seconds.magnitude < 1 << 50 ? local(seconds: Int(timestamp.seconds)) : nil
+    }
+
+    private static func local(seconds: Int) -> CalendarTime? {
+        var seconds = time_t(seconds)
         var parts = tm()
-        guard localtime_r(&seconds, &parts) != nil else { return utc(nanoseconds) }
+        guard localtime_r(&seconds, &parts) != nil else { return nil }
         return CalendarTime(
             year: Int(parts.tm_year) + 1900, month: Int(parts.tm_mon) + 1, day: Int(parts.tm_mday), hour: Int(parts.tm_hour),
             minute: Int(parts.tm_min), second: Int(parts.tm_sec))
     }
 
-    package static func utc(_ nanoseconds: Int64) -> CalendarTime {
-        let seconds = floorSeconds(nanoseconds)
+    package static func utc(_ nanoseconds: Int64) -> CalendarTime { utc(seconds: floorSeconds(nanoseconds)) }
+
+    /// Nil for a time too far away to be reckoned.
+    package static func utc(_ timestamp: Timestamp) -> CalendarTime? {
+        timestamp.seconds.magnitude < 1 << 56 ? utc(seconds: Int(timestamp.seconds)) : nil
+    }
+
+    private static func utc(seconds: Int) -> CalendarTime {
         let days = seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400
         let rest = seconds - days * 86_400
         let date = CalendarTime(days: days)
@@ -86,15 +102,20 @@ package struct CalendarTime: Hashable, Sendable {
 
 /// RFC 3339 in UTC with as many decimals as it takes, e.g. `2026-11-22T23:59:07.25Z`; from nanoseconds since 1970.
 package func timestampText(_ nanoseconds: Int64) -> String {
-    let time = CalendarTime.utc(nanoseconds)
-    let remainder = nanoseconds % 1_000_000_000
-    let fraction = remainder < 0 ? remainder + 1_000_000_000 : remainder
+    let (seconds, remainder) = (Int64(floorSeconds(nanoseconds)), nanoseconds % 1_000_000_000)
+    return timestampText(
+        Timestamp(seconds: seconds, nanoseconds: UInt32(remainder < 0 ? remainder + 1_000_000_000 : remainder)))
+}
+
+/// The same of a file's time, which may lie further away. Beyond the years -9999 to 9999: `@` and seconds since 1970.
+package func timestampText(_ timestamp: Timestamp) -> String {
+    guard let time = CalendarTime.utc(timestamp), (-9999...9999).contains(time.year) else { return "@\(timestamp.seconds)" }
     var year = String(time.year.magnitude)
     while year.utf8.count < 4 { year = "0" + year }
     let date = "\(time.year < 0 ? "-" : "")\(year)-\(two(time.month))-\(two(time.day))"
     var text = "\(date)T\(two(time.hour)):\(two(time.minute)):\(two(time.second))"
-    if fraction != 0 {
-        var digits = String(fraction)
+    if timestamp.nanoseconds != 0 {
+        var digits = String(timestamp.nanoseconds)
         while digits.utf8.count < 9 { digits = "0" + digits }
         while digits.hasSuffix("0") { digits.removeLast() }
         text += "." + digits

@@ -117,8 +117,8 @@ private func unknownKey(_ name: String, isTable: Bool, among known: [String]) ->
     return isTable ? "\(what); did you mean [\(nearest)]?" : "\(what); did you mean \(nearest)?"
 }
 
-/// Levenshtein's distance.
-private func editDistance(_ a: String, _ b: String) -> Int {
+/// Levenshtein's distance, in bytes.
+package func editDistance(_ a: String, _ b: String) -> Int {
     let b = Array(b.utf8)
     var row = Array(0...b.count)
     for (i, x) in a.utf8.enumerated() {

@@ -1,3 +1,4 @@
+internal import Archive
 package import BackupFormat
 internal import Glibc
 
@@ -17,7 +18,7 @@ package struct Environment: Sendable {
     /// That of this process.
     package static func current() -> Environment {
         var values: [String: [UInt8]] = [:]
-        for name in ["BAKARE_HOME", "HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "NO_COLOR", "TERM", "COLUMNS", "INVOCATION_ID"] {
+        for name in ["BAKARE_HOME", "HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "STATE_DIRECTORY", "CONFIGURATION_DIRECTORY"] {
             if let value = getenv(name) { values[name] = bytes(value) }
         }
         var buffer = [CChar](repeating: 0, count: 1 << 16)
@@ -62,6 +63,18 @@ package struct Environment: Sendable {
     }
 }
 
+extension FileIdentity {
+    /// Nil if there is nothing at `path`.
+    init?(_ path: RawPath) {
+        var status = stat()
+        let found = (path.bytes + [0]).withUnsafeBytes { path in
+            path.bindMemory(to: CChar.self).baseAddress.map { stat($0, &status) } == 0
+        }
+        guard found else { return nil }
+        self.init(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+    }
+}
+
 extension RawPath {
     /// The path, with a leading `~/` as the user's home folder.
     init(expandingHome text: String) {
@@ -87,3 +100,6 @@ package func machineName() -> String {
     let name = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     return name.isEmpty ? "unknown" : name
 }
+
+/// How many processors this process may use.
+func processorCount() -> Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }

@@ -61,6 +61,15 @@ package func applyRetention(
     }
 }
 
+/// Throws if a policy would remove every snapshot of a group: that is hardly ever meant, and naming them does it.
+package func requireSomethingKept(_ groups: [RetentionGroup]) throws(NodeError) {
+    guard let emptied = groups.first(where: { $0.keep.isEmpty && !$0.remove.isEmpty }) else { return }
+    let paths = emptied.paths.map(\.description).joined(separator: " ")
+    throw NodeError(
+        .usage, "forget", "that would remove every snapshot of \(emptied.host) \(paths); to do so, name them. Nothing was removed"
+    )
+}
+
 extension [RawPath] {
     /// Orders lists of paths: a NUL, which no path holds, ends each.
     fileprivate var lexicographical: RawPath { RawPath(bytes: flatMap { $0.bytes + [0] }) }

@@ -1,0 +1,77 @@
+package import Archive
+package import BackupFormat
+internal import HostFiles
+
+/// What a backup is asked for on the command line, on top of the configuration.
+package struct BackupOptions: Sendable {
+    /// Empty for the configured sources.
+    package var paths: [RawPath] = []
+    package var exclude: [RawPath] = []
+    package var excludeFiles: [RawPath] = []
+    package var excludeLargerThanBytes: Int?
+    package var excludeCaches = false
+    package var oneFileSystem = false
+    package var tags: [String] = []
+    package var dryRun = false
+    package init() {}
+}
+
+extension Home {
+    /// The longest file of patterns that is read.
+    private static let excludeFileBytesMax = 16 << 20
+
+    /// What to back up by configuration and command line together. The configuration's patterns come first, so that those of
+    /// the command line have the last word; what either leaves out is left out.
+    package func backupRequest(
+        _ options: BackupOptions, _ configuration: Configuration, _ environment: Environment, now: Int64
+    ) throws(NodeError) -> BackupRequest {
+        let paths = options.paths.isEmpty ? configuration.sourcePaths : options.paths.map { environment.existing($0) }
+        guard !paths.isEmpty else {
+            throw NodeError(.usage, "backup", "nothing to back up: name a path, or set `paths` in \(configurationFile)")
+        }
+        guard paths.count <= Limits.pathsMax else {
+            throw NodeError(.usage, "backup", "more than \(Limits.pathsMax) paths; name the folders that hold them")
+        }
+        var patterns = configuration.exclude
+        for file in configuration.excludeFiles { patterns += try readPatterns(file) }
+        for file in options.excludeFiles { patterns += try readPatterns(environment.existing(file)) }
+        for pattern in options.exclude {
+            if let fault = ExclusionRules.malformation(of: pattern) {
+                throw NodeError(.usage, "--exclude", "\(pattern): \(fault)")
+            }
+            patterns.append(pattern)
+        }
+        let tags = configuration.tags + options.tags.flatMap(tagList).filter { !configuration.tags.contains($0) }
+        guard tags.allSatisfy(isTag), tags.count <= Limits.tagsMax else {
+            throw NodeError(
+                .usage, "--tag", "a tag has 1 to \(Limits.tagBytesMax) bytes, and a snapshot at most \(Limits.tagsMax)")
+        }
+        return BackupRequest(
+            paths: paths,
+            exclusions: Exclusions(
+                patterns: patterns, largerThanBytes: options.excludeLargerThanBytes ?? configuration.excludeLargerThanBytes,
+                caches: options.excludeCaches || configuration.excludeCaches,
+                oneFileSystem: options.oneFileSystem || configuration.oneFileSystem),
+            tags: tags, dryRun: options.dryRun, host: configuration.host ?? machineName(), time: now,
+            forbidden: [try identity()])
+    }
+
+    private func readPatterns(_ file: RawPath) throws(NodeError) -> [RawPath] {
+        do {
+            guard let bytes = try disk.readFile(file, limit: Home.excludeFileBytesMax) else {
+                throw NodeError(.failed, "read the patterns", "there is no such file", path: file)
+            }
+            let patterns = ExclusionRules.patterns(inFile: bytes)
+            for pattern in patterns {
+                if let fault = ExclusionRules.malformation(of: pattern) {
+                    throw NodeError(.failed, "read the patterns", "\(pattern): \(fault)", path: file)
+                }
+            }
+            return patterns
+        } catch let error as NodeError {
+            throw error
+        } catch {
+            throw NodeError(.failed, "read the patterns", "\(error)")
+        }
+    }
+}

@@ -1,0 +1,175 @@
+package import BackupFormat
+package import Cryptography
+internal import HostFiles
+
+/// The keys that a home holds.
+package struct HomeKeys: Sendable {
+    /// Nil on a write-only device.
+    package var owner: OwnerKey?
+    package var publisher: PublisherKeys
+    package var identity: NodeIdentity
+
+    package init(owner: OwnerKey?, publisher: PublisherKeys, identity: NodeIdentity) {
+        self.owner = owner
+        self.publisher = publisher
+        self.identity = identity
+    }
+
+    package var isWriteOnly: Bool { owner == nil }
+
+    /// A new owner, and this node as their first device.
+    package static func generate(name: String, now: Int64) -> HomeKeys {
+        make(owner: OwnerKey.generate(), name: name, now: now)
+    }
+
+    /// This node as a new device of an owner whose key is at hand.
+    package static func make(owner: OwnerKey, name: String, now: Int64) -> HomeKeys {
+        let node = NodeKey.generate()
+        let certificate = owner.certify(node, name: name, permissions: .all, serial: serial(now))
+        return HomeKeys(
+            owner: owner, publisher: owner.publisherKeys, identity: NodeIdentity(key: node, certificate: certificate))
+    }
+
+    /// What a new write-only device of this owner needs; its certificate lets it back up and nothing else.
+    package func writeOnlyDevice(name: String, now: Int64) throws(NodeError) -> HomeKeys {
+        guard let owner else {
+            throw NodeError(
+                .notAllowed, "key export", "this device is write-only and cannot admit others; do it where the owner key is")
+        }
+        let node = NodeKey.generate()
+        let certificate = owner.certify(node, name: name, permissions: .backup, serial: HomeKeys.serial(now))
+        return HomeKeys(owner: nil, publisher: publisher, identity: NodeIdentity(key: node, certificate: certificate))
+    }
+
+    /// The recovery key, which a write-only device does not have.
+    package func recoveryText() throws(NodeError) -> String {
+        guard let owner else {
+            throw NodeError(.notAllowed, "show the recovery key", "this device is write-only and does not have it")
+        }
+        return owner.recoveryText
+    }
+
+    /// Throws unless `text` is the recovery key of this home's owner, naming the group that is mistyped.
+    package func checkRecoveryText(_ text: String) throws(NodeError) {
+        let written: OwnerKey
+        do { written = try OwnerKey(recoveryText: text) } catch { throw NodeError(.key, "check the recovery key", "\(error)") }
+        guard written.id == publisher.owner else {
+            throw NodeError(
+                .key, "check the recovery key", "it is well-formed, but of another home; this one's begins differently")
+        }
+    }
+
+    /// A later certificate has a higher serial: seconds since 1970.
+    private static func serial(_ now: Int64) -> UInt64 { UInt64(clamping: now / 1_000_000_000) }
+
+    /// The files, by name without `.key`.
+    private var contents: [(name: String, bytes: [UInt8])] {
+        let common = [(name: "publisher", bytes: publisher.encode()), (name: "node", bytes: identity.encode())]
+        return (owner.map { [(name: "owner", bytes: $0.encode())] } ?? []) + common
+    }
+
+    /// Writes each key twice into an empty folder, synced but for the folder.
+    func write(in folder: RawPath, _ disk: any Disk) throws(HostFilesError) {
+        for (name, bytes) in contents {
+            for path in HomeKeys.copies(name, in: folder) { try ProtectedFile.write(bytes, disk, path) }
+        }
+    }
+
+    private static func copies(_ name: String, in folder: RawPath) -> [RawPath] {
+        [folder.appending("\(name).key"), folder.appending("\(name).key.copy")]
+    }
+}
+
+/// What was found wrong with a key file, and whether it was mended.
+package struct KeyRepair: Sendable, Equatable {
+    package var path: RawPath
+    package var message: String
+    package var isMended: Bool
+}
+
+extension HomeKeys {
+    /// The longest key file's content.
+    private static let contentBytesMax = 4096
+
+    /// Reads the keys of a home. A damaged copy is mended from its parity or from the other copy, where the home may be
+    /// written to and `mending` is asked for; what was found is added to `repairs`.
+    package static func load(_ home: Home, mending: Bool = true, repairs: inout [KeyRepair]) throws(NodeError) -> HomeKeys {
+        let identity = try read("node", home, mending, &repairs) { bytes throws(FormatError) in
+            try NodeIdentity(decoding: bytes)
+        }
+        let owner = try read("owner", home, mending, &repairs) { bytes throws(FormatError) in try OwnerKey(decoding: bytes) }
+        let stored = try read("publisher", home, mending, &repairs) { bytes throws(FormatError) in
+            try PublisherKeys(decoding: bytes)
+        }
+        guard let publisher = owner?.publisherKeys ?? stored else { throw missing(home, "publisher.key") }
+        guard let identity else { throw missing(home, "node.key") }
+        if let owner, let stored, stored.owner != owner.id {
+            throw NodeError(
+                .key, "read the keys", "owner.key and publisher.key belong to different owners", path: home.keysDirectory)
+        }
+        if let certificate = identity.certificate {
+            do {
+                try verifyCertificate(certificate, owner: publisher.owner)
+            } catch {
+                throw NodeError(.key, "read the keys", "\(error)", path: home.keysDirectory.appending("node.key"))
+            }
+        }
+        return HomeKeys(owner: owner, publisher: publisher, identity: identity)
+    }
+
+    private static func missing(_ home: Home, _ name: String) -> NodeError {
+        NodeError(
+            .key, "read the keys",
+            "\(name) and its copy are missing; put back one of them, or make a new home and bring this one's vault into it",
+            path: home.keysDirectory)
+    }
+
+    /// One key from its two copies; nil if neither is there.
+    private static func read<Key>(
+        _ name: String, _ home: Home, _ mending: Bool, _ repairs: inout [KeyRepair],
+        decode: ([UInt8]) throws(FormatError) -> Key
+    ) throws(NodeError) -> Key? {
+        let paths = copies(name, in: home.keysDirectory)
+        var good: (key: Key, bytes: [UInt8])?
+        var faults: [RawPath: String] = [:]
+        for path in paths {
+            do {
+                let bytes = try ProtectedFile.content(home.disk, path, limit: contentBytesMax)
+                if let good {
+                    if good.bytes != bytes { faults[path] = "differs from the other copy" }
+                } else {
+                    good = (try decode(bytes), bytes)
+                }
+                if faults[path] == nil, let report = try? ProtectedFile.open(home.disk, path).scrub(repair: false),
+                    !report.isClean
+                {
+                    faults[path] = "is damaged"
+                }
+            } catch let error as HostFilesError where error.code == .notFound {
+                faults[path] = "is missing"
+            } catch let error as HostFilesError where error.code == .permission {
+                throw NodeError(.key, "read the keys", error.description)
+            } catch {
+                faults[path] = "is damaged"
+            }
+        }
+        guard let good else {
+            if faults.values.allSatisfy({ $0 == "is missing" }) { return nil }
+            throw NodeError(
+                .key, "read the keys",
+                "\(name).key and its copy are both damaged beyond repair; put back one of them from elsewhere",
+                path: home.keysDirectory)
+        }
+        for path in paths {
+            guard let fault = faults[path] else { continue }
+            let isMended = mending && (try? home.disk.replaceProtectedFile(path, with: good.bytes)) != nil
+            repairs.append(KeyRepair(path: path, message: fault, isMended: isMended))
+        }
+        return good.key
+    }
+}
+
+extension ProtectionReport {
+    /// Nothing was wrong, mended or not.
+    var isClean: Bool { damagedBlocks == 0 && !hasWrongSize && lost.isEmpty }
+}

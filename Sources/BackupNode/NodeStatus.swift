@@ -1,0 +1,82 @@
+internal import Archive
+internal import BackupFormat
+internal import HostFiles
+internal import Vault
+
+/// How a node stands: what `status` shows.
+package struct NodeStatus: Sendable {
+    package var lines: [(title: String, text: String)] = []
+    package var warnings: [String] = []
+    package var json: JSON = .null
+}
+
+extension Node {
+    /// Older than this many seconds, the last backup is worth a warning.
+    private static let staleSeconds = 7 * 86_400
+
+    /// `now` is nanoseconds since 1970.
+    package func status(now: Int64) throws(NodeError) -> NodeStatus {
+        let all = keys.isWriteOnly ? [] : try snapshots()
+        let usage: VaultUsage
+        do { usage = try store.vault.usage() } catch { throw NodeError(.failed, "look at the vault", "\(error)") }
+        let free = try? home.disk.freeBytes(home.directory)
+        let last = all.last
+        var status = NodeStatus()
+        func add(_ title: String, _ text: String) { status.lines.append((title: title, text: text)) }
+        add("home", home.directory.description)
+        add("owner", String(keys.publisher.owner.hex.prefix(16)))
+        add("device", "\(keys.identity.certificate?.name ?? "?")  \(keys.identity.key.id.hex.prefix(16))")
+        add("roles", keys.isWriteOnly ? "publisher (write-only), persister" : "publisher, persister")
+        let sources = configuration.sourcePaths.map(\.description).joined(separator: " ")
+        add("sources", sources.isEmpty ? "none in bakare.toml" : sources)
+        if let last {
+            let age = describeSeconds(Double(max(0, now - last.time)) / 1e9)
+            add("last backup", "\(CalendarTime.local(last.time).minuteText), \(age) ago  \(last.id.hex.prefix(8))")
+        } else {
+            add("last backup", keys.isWriteOnly ? "not readable on a write-only device" : "none")
+        }
+        add("next backup", "when you run `backup`")
+        if !keys.isWriteOnly { add("snapshots", describeCount(all.count)) }
+        add("vault", "\(describeCount(usage.packs, "pack")), \(describeBytes(usage.packBytes))")
+        if let free { add("free space", describeBytes(free)) }
+        add("replicas", "0 of 2 besides this node; \(describeCount(usage.packs, "pack")) with none")
+        add("placement", "no other node is known")
+        add("quota", "none given, none taken")
+        if let last, now - last.time > Int64(Node.staleSeconds) * 1_000_000_000 {
+            status.warnings.append("the last backup is more than a week old")
+        }
+        if let last, last.errorCount > 0 {
+            status.warnings.append("\(describeCount(last.errorCount, "file")) could not be read by the last backup")
+        }
+        if usage.packs > 0 {
+            status.warnings.append("not protected: no other node holds these backups")
+        }
+        if let free, free < 1 << 30 { status.warnings.append("less than 1 GiB is free where the vault is") }
+        status.json = json(all, usage, free, status.warnings)
+        return status
+    }
+
+    private func json(_ all: [SnapshotSummary], _ usage: VaultUsage, _ free: Int?, _ warnings: [String]) -> JSON {
+        var members = pathMembers(home.directory, key: "home")
+        func add(_ key: String, _ value: JSON) { members.append((key: key, value: value)) }
+        add("owner", .string(keys.publisher.owner.hex))
+        add("device", .string(keys.identity.key.id.hex))
+        add("name", keys.identity.certificate.map { .string($0.name) } ?? .null)
+        add("write_only", .bool(keys.isWriteOnly))
+        add("roles", .array([.string("publisher"), .string("persister")]))
+        members += pathsMembers(configuration.sourcePaths, key: "sources")
+        add("last_backup", all.last?.json ?? .null)
+        add("next_backup", .null)
+        add("snapshots", keys.isWriteOnly ? .null : .int(all.count))
+        add("packs", .int(usage.packs))
+        add("stored_bytes", .int(usage.packBytes))
+        add("free_bytes", free.map { .int($0) } ?? .null)
+        add("packs_by_replicas", .object(["0": .int(usage.packs)]))
+        add("placement", .array([]))
+        add("quota_given", .array([]))
+        add("quota_taken", .array([]))
+        add("protected", .bool(false))
+        add("warnings", .array(warnings.map { .string($0) }))
+        return .object(members)
+    }
+}

@@ -1,0 +1,141 @@
+package import Archive
+internal import BackupFormat
+
+/// How many nodes besides this one hold proven copies of a snapshot's packs, and how many should.
+private let replication: [(key: String, value: JSON)] = [
+    (key: "replicas", value: .int(0)), (key: "target", value: .int(2)), (key: "protected", value: .bool(false)),
+]
+
+private func member(_ key: String, _ value: JSON) -> (key: String, value: JSON) { (key: key, value: value) }
+
+extension FileProblem {
+    package var json: JSON {
+        .object(pathMembers(path) + [member("operation", .string(operation)), member("reason", .string(reason))])
+    }
+}
+
+extension BackupReport {
+    package var json: JSON {
+        .object(
+            [
+                member("snapshot", snapshot.map { .string($0.hex) } ?? .null), member("files", .int(files)),
+                member("dirs", .int(directories)), member("bytes", .int(bytes)), member("new_bytes", .int(newBytes)),
+                member("stored_bytes", .int(storedBytes)), member("unchanged_files", .int(unchangedFiles)),
+                member("errors", .array(errors.map(\.json))), member("error_count", .int(max(errorCount, errors.count))),
+                member("seconds", .number(seconds)),
+            ] + replication)
+    }
+}
+
+extension SnapshotSummary {
+    package var json: JSON {
+        .object(
+            [member("id", .string(id.hex)), member("time", .string(timestampText(time))), member("host", .string(host))]
+                + pathsMembers(paths)
+                + [
+                    member("tags", .array(tags.map { .string($0) })), member("files", .int(files)),
+                    member("dirs", .int(directories)), member("bytes", .int(bytes)), member("errors", .int(errorCount)),
+                ] + replication)
+    }
+}
+
+extension EntryType {
+    /// As JSON names it.
+    package var name: String {
+        switch self {
+        case .file: "file"
+        case .directory: "dir"
+        case .symlink: "symlink"
+        case .fifo: "fifo"
+        case .socket: "socket"
+        case .characterDevice: "char_device"
+        case .blockDevice: "block_device"
+        }
+    }
+}
+
+extension ListedEntry {
+    package var json: JSON {
+        var members = pathMembers(path)
+        members += [
+            member("type", .string(entry.type.name)), member("size", .int(Int(clamping: entry.size))),
+            member("mode", .string(modeOctal(entry.mode))), member("uid", .int(Int(entry.uid))),
+            member("gid", .int(Int(entry.gid))), member("mtime", .string(timestampText(entry.modified))),
+        ]
+        if entry.type == .symlink, case .inline(let target) = entry.content {
+            members += pathMembers(RawPath(bytes: target), key: "target")
+        }
+        if entry.marks.contains(.changedWhileRead) { members.append(member("changed_while_read", .bool(true))) }
+        if entry.marks.contains(.stale) { members.append(member("stale", .bool(true))) }
+        return .object(members)
+    }
+}
+
+private func modeOctal(_ mode: UInt16) -> String {
+    let digits = String(mode, radix: 8)
+    return String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
+}
+
+extension Difference {
+    package var json: JSON {
+        .object(
+            pathMembers(path) + [
+                member("change", .string(kind.rawValue)), member("size_before", .int(sizeBefore)),
+                member("size_after", .int(sizeAfter)),
+            ])
+    }
+}
+
+extension RestoreReport {
+    package var json: JSON {
+        .object([
+            member("files", .int(files)), member("dirs", .int(directories)), member("bytes", .int(bytes)),
+            member("written_bytes", .int(writtenBytes)), member("unchanged_files", .int(unchangedFiles)),
+            member("deleted", .int(deleted)), member("errors", .array(errors.map(\.json))), member("seconds", .number(seconds)),
+        ])
+    }
+}
+
+extension CheckReport {
+    package var json: JSON {
+        func texts(_ texts: [String]) -> JSON { .array(texts.map { .string($0) }) }
+        return .object([
+            member("snapshots", .int(snapshots)), member("packs", .int(packs)), member("bytes_read", .int(bytesRead)),
+            member("clean", .bool(isClean)), member("repairable", texts(repairable)), member("repaired", texts(repaired)),
+            member("lost", texts(lost)), member("seconds", .number(seconds)),
+        ])
+    }
+}
+
+extension ReclaimReport {
+    package var json: JSON {
+        .object([
+            member("removed_packs", .int(removedPacks)), member("removed_bytes", .int(removedBytes)),
+            member("rewritten_packs", .int(rewrittenPacks)), member("purged_bytes", .int(purgedBytes)),
+            member("kept_bytes", .int(keptBytes)), member("seconds", .number(seconds)),
+        ])
+    }
+}
+
+extension RetentionGroup {
+    package var json: JSON {
+        .object(
+            [member("host", .string(host))] + pathsMembers(paths) + [
+                member(
+                    "keep",
+                    .array(
+                        keep.map { kept in
+                            .object([
+                                "id": .string(kept.snapshot.id.hex), "time": .string(timestampText(kept.snapshot.time)),
+                                "reasons": .array(kept.reasons.map { .string($0) }),
+                            ])
+                        })),
+                member(
+                    "remove",
+                    .array(
+                        remove.map { snapshot in
+                            .object(["id": .string(snapshot.id.hex), "time": .string(timestampText(snapshot.time))])
+                        })),
+            ])
+    }
+}

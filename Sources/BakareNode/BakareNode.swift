@@ -1,0 +1,92 @@
+// The program: arguments, output, progress, signals and exit codes.
+//
+// It turns a command line into one call of `BackupNode`, and the answer into lines or JSON. What a command means is decided
+// there, never here; here is the only place that prints and exits.
+
+internal import ArgumentParser
+internal import BackupNode
+internal import HostFiles
+
+@main
+enum Program {
+    static func main() {
+        ignoreBrokenPipes()
+        Interruption.begin()
+        let arguments = hoistGlobalOptions(rawArguments())
+        if let word = arguments.first, !word.hasPrefix("-"), let message = unknownCommand(word) {
+            Standard.error.line("bakare-node: \(readable(message))")
+            finish(.usage)
+        }
+        do {
+            var command = try Bakare.parseAsRoot(arguments)
+            if let runnable = command as? any NodeCommand {
+                finish(runnable.execute())
+            }
+            try command.run()
+            finish(.done)
+        } catch {
+            // Help, the version and completion scripts arrive here too.
+            let code = Bakare.exitCode(for: error)
+            let text = Bakare.fullMessage(for: error)
+            if code.isSuccess {
+                Standard.output.line(text)
+                finish(.done)
+            }
+            let message = text.hasPrefix("Error: ") ? "bakare-node: " + text.dropFirst("Error: ".count) : text
+            Standard.error.line(readable(message))
+            finish(.usage)
+        }
+    }
+}
+
+/// What to say of a word that is no command, with the nearest one; nil for a command.
+private func unknownCommand(_ word: String) -> String? {
+    let names = Bakare.configuration.subcommands.compactMap(\.configuration.commandName)
+    if names.contains(word) || word == "help" { return nil }
+    let nearest = names.min { (editDistance($0, word), $0) < (editDistance($1, word), $1) }
+    guard let nearest, editDistance(nearest, word) <= max(2, word.count / 3) else {
+        return "there is no command `\(word)`; `bakare-node --help` lists them"
+    }
+    return "there is no command `\(word)`; did you mean `\(nearest)`?"
+}
+
+/// The root of all commands.
+struct Bakare: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bakare-node",
+        abstract: "Backups that are encrypted, deduplicated, checked and repairable.",
+        discussion: """
+            A first backup, and back again:
+              bakare-node backup ~/Documents
+              bakare-node snapshots
+              bakare-node restore latest --target /tmp/restored
+
+            The first command makes a home for keys and backups, and shows the recovery
+            key once: write it down. Without it, a lost disk means lost backups.
+            """,
+        version: "bakare-node 0.1.0",
+        groupedSubcommands: [
+            CommandGroup(
+                name: "Backing up:",
+                subcommands: [InitCommand.self, BackupCommand.self, ForgetCommand.self, SweepCommand.self]),
+            CommandGroup(
+                name: "Looking and restoring:",
+                subcommands: [SnapshotsCommand.self, ListCommand.self, DiffCommand.self, DumpCommand.self, RestoreCommand.self]),
+            CommandGroup(
+                name: "Keeping well:",
+                subcommands: [CheckCommand.self, StatusCommand.self, KeyCommand.self, ConfigCommand.self]),
+        ])
+}
+
+/// How the program ends.
+enum ExitStatus: Int32 {
+    case done = 0
+    /// Nothing half-done was left behind.
+    case failed = 1
+    /// Done here, but not everything that was asked for could be reached.
+    case partly = 2
+    /// Done, but some files could not be read or restored.
+    case withProblems = 3
+    case usage = 64
+    case interrupted = 130
+}

@@ -1,0 +1,97 @@
+internal import Archive
+internal import ArgumentParser
+internal import BackupFormat
+internal import BackupNode
+
+struct BackupCommand: NodeCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "backup", abstract: "Make one snapshot of the paths, or of the configured sources.",
+        discussion: """
+            Ends with 3 if some files could not be read: each is named, all others are safe.
+
+            Patterns are those of gitignore: the last that matches decides, `!` keeps, a
+            slash at the end matches folders only. One that begins with a slash is an
+            absolute path, any other matches at any depth.
+            """)
+
+    @Argument(help: "Files and folders; those of bakare.toml if none is given.", completion: .file())
+    var path: [String] = []
+
+    @Option(name: .customLong("exclude"), help: ArgumentHelp("Leave out what matches.", valueName: "pattern"))
+    var exclude: [String] = []
+
+    @Option(help: ArgumentHelp("Leave out what matches a line of the file.", valueName: "file"), completion: .file())
+    var excludeFile: [String] = []
+
+    @Option(help: ArgumentHelp("Leave out files above a size, as in 10GB.", valueName: "size"))
+    var excludeLargerThan: ByteCount?
+
+    @Flag(help: "Of folders with a CACHEDIR.TAG, keep the tag alone.")
+    var excludeCaches = false
+
+    @Flag(help: "Do not go down into other file systems.")
+    var oneFileSystem = false
+
+    @Option(help: ArgumentHelp("Put on the snapshot; several, or joined by commas.", valueName: "tag"))
+    var tag: [String] = []
+
+    @Flag(help: "Read and compare everything, store nothing.")
+    var dryRun = false
+
+    @Flag(help: "End only when other nodes have it too.")
+    var wait = false
+
+    @OptionGroup var global: GlobalOptions
+
+    func execute(_ session: Session) throws -> ExitStatus {
+        var options = BackupOptions()
+        options.paths = path.map { RawPath(argument: $0) }
+        options.exclude = exclude.map { RawPath(argument: $0) }
+        options.excludeFiles = excludeFile.map { RawPath(argument: $0) }
+        options.excludeLargerThanBytes = excludeLargerThan?.bytes
+        options.excludeCaches = excludeCaches
+        options.oneFileSystem = oneFileSystem
+        options.tags = tag.map(readable)
+        options.dryRun = dryRun
+        let configuration = try session.configuration(writing: true)
+        let keys = try session.keys()
+        let request = try session.home.backupRequest(options, configuration, session.environment, now: currentTime())
+        let node = try Node(session.home, keys, configuration)
+        for path in request.paths { session.detail("backing up \(path)") }
+        let report = try session.run("backing up") { progress, problem throws(NodeError) in
+            try node.backUp(request, progress, report: problem)
+        }
+        session.answer(report.json)
+        summarise(report, session)
+        if wait { session.warn("--wait: no other node is known, so that only this one has the snapshot") }
+        if report.errorCount > 0 || !report.errors.isEmpty { return .withProblems }
+        return wait ? .partly : .done
+    }
+
+    private func summarise(_ report: BackupReport, _ session: Session) {
+        let files =
+            "\(describeCount(report.files, "file")), \(describeCount(report.directories, "folder")), \(describeBytes(report.bytes))"
+        if let snapshot = report.snapshot {
+            session.tell("snapshot \(snapshot.hex.prefix(8))  \(files)  in \(describeSeconds(report.seconds))")
+        } else {
+            session.tell("dry run  \(files)  in \(describeSeconds(report.seconds))")
+        }
+        let changed = report.files - report.unchangedFiles
+        session.tell(
+            "\(describeCount(changed, "file")) new or changed  \(describeBytes(report.newBytes)) new"
+                + "  \(describeBytes(report.storedBytes)) \(report.snapshot == nil ? "to store" : "stored")")
+        let problems = max(report.errorCount, report.errors.count)
+        if problems > 0 {
+            session.warn("\(describeCount(problems, "file")) could not be read (named above); all others are in the snapshot")
+        }
+    }
+}
+
+/// A size on the command line.
+struct ByteCount: ExpressibleByArgument {
+    let bytes: Int
+    init?(argument: String) {
+        guard let bytes = byteCount(argument) else { return nil }
+        self.bytes = bytes
+    }
+}

@@ -1,0 +1,121 @@
+internal import Archive
+internal import ArgumentParser
+internal import BackupNode
+
+struct ForgetCommand: NodeCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "forget", abstract: "Remove snapshots, by name or by what to keep.",
+        discussion: """
+            With neither snapshots nor --keep, what [retention] in bakare.toml says. Each
+            machine and set of paths is counted by itself: --keep-daily 7 keeps the last
+            snapshot of each of the last 7 days that have one. Space is freed by `sweep`.
+            """)
+
+    @Argument(help: "latest, latest~2, or the beginning of an id.")
+    var snapshot: [String] = []
+
+    @Option(help: ArgumentHelp("The last so many.", valueName: "n")) var keepLast: Int?
+    @Option(help: ArgumentHelp("Of so many hours.", valueName: "n")) var keepHourly: Int?
+    @Option(help: ArgumentHelp("Of so many days.", valueName: "n")) var keepDaily: Int?
+    @Option(help: ArgumentHelp("Of so many weeks.", valueName: "n")) var keepWeekly: Int?
+    @Option(help: ArgumentHelp("Of so many months.", valueName: "n")) var keepMonthly: Int?
+    @Option(help: ArgumentHelp("Of so many years.", valueName: "n")) var keepYearly: Int?
+
+    @Option(help: ArgumentHelp("All at most this much older than the newest: 30d, 1y6m.", valueName: "span"))
+    var keepWithin: CalendarSpan?
+
+    @Option(help: ArgumentHelp("All with this tag (joined by commas: with all of them).", valueName: "tag"))
+    var keepTag: [String] = []
+
+    @Flag(help: "Only say what would be removed.")
+    var dryRun = false
+
+    @OptionGroup var global: GlobalOptions
+
+    func execute(_ session: Session) throws -> ExitStatus {
+        let configuration = try session.configuration(writing: true)
+        let given = try policy()
+        guard given.isEmpty || snapshot.isEmpty else {
+            throw NodeError(.usage, "forget", "name snapshots, or say what to keep, not both")
+        }
+        let node = try Node(session.home, try session.keys(), configuration)
+        let all = try node.snapshots()
+        if !snapshot.isEmpty { return try forgetNamed(node, all, session) }
+        let policy = given.isEmpty ? configuration.retention : given
+        guard !policy.isEmpty else {
+            throw NodeError(
+                .usage, "forget",
+                "name snapshots, or say what to keep with --keep-daily 7 and the like, or under [retention] in \(session.home.configurationFile)"
+            )
+        }
+        let groups = applyRetention(policy, to: all, now: currentTime(), calendar: CalendarTime.local)
+        try requireSomethingKept(groups)
+        let removed = groups.flatMap(\.remove)
+        if !dryRun, !removed.isEmpty { try node.forget(removed.map(\.id)) }
+        session.answer(.object(["dry_run": .bool(dryRun), "groups": .array(groups.map(\.json)), "removed": .int(removed.count)]))
+        for group in groups { show(group, session) }
+        tellRemoved(removed.count, session)
+        return .done
+    }
+
+    private func forgetNamed(_ node: Node, _ all: [SnapshotSummary], _ session: Session) throws(NodeError) -> ExitStatus {
+        var named: [SnapshotSummary] = []
+        for name in snapshot {
+            let found = try resolveSnapshot(name, in: all)
+            if !named.contains(where: { $0.id == found.id }) { named.append(found) }
+        }
+        if !dryRun { try node.forget(named.map(\.id)) }
+        session.answer(
+            .object([
+                "dry_run": .bool(dryRun), "removed": .int(named.count), "snapshots": .array(named.map { .string($0.id.hex) }),
+            ]))
+        for snapshot in named { session.tell(line("remove", snapshot, [])) }
+        tellRemoved(named.count, session)
+        return .done
+    }
+
+    private func policy() throws(NodeError) -> RetentionPolicy {
+        let counts = [keepLast, keepHourly, keepDaily, keepWeekly, keepMonthly, keepYearly]
+        guard counts.allSatisfy({ $0.map { $0 >= 0 } ?? true }) else {
+            throw NodeError(.usage, "forget", "a number of snapshots to keep is not negative")
+        }
+        var policy = RetentionPolicy()
+        policy.last = keepLast ?? 0
+        policy.hourly = keepHourly ?? 0
+        policy.daily = keepDaily ?? 0
+        policy.weekly = keepWeekly ?? 0
+        policy.monthly = keepMonthly ?? 0
+        policy.yearly = keepYearly ?? 0
+        policy.within = keepWithin
+        policy.tags = keepTag.map { tagList(readable($0)) }
+        guard policy.tags.allSatisfy({ $0.allSatisfy(isTag) }) else {
+            throw NodeError(.usage, "--keep-tag", "a tag is not empty")
+        }
+        if policy.isEmpty, counts.contains(where: { $0 != nil }) {
+            throw NodeError(.usage, "forget", "that would keep nothing at all; to remove snapshots altogether, name them")
+        }
+        return policy
+    }
+
+    private func show(_ group: RetentionGroup, _ session: Session) {
+        session.tell("\(group.host)  \(group.paths.map(\.description).joined(separator: " "))")
+        for kept in group.keep { session.tell(line("keep", kept.snapshot, kept.reasons)) }
+        for snapshot in group.remove { session.tell(line("remove", snapshot, [])) }
+    }
+
+    private func line(_ what: String, _ snapshot: SnapshotSummary, _ reasons: [String]) -> String {
+        let why = reasons.isEmpty ? "" : "  \(reasons.joined(separator: ", "))"
+        let padding = what == "keep" ? "  " : ""
+        return "  \(what)\(padding)  \(snapshot.id.hex.prefix(8))  \(CalendarTime.local(snapshot.time).minuteText)\(why)"
+    }
+
+    private func tellRemoved(_ count: Int, _ session: Session) {
+        session.tell(
+            "\(describeCount(count, "snapshot")) \(dryRun ? "would be removed" : "removed")"
+                + (count > 0 && !dryRun ? "; `sweep` frees the space" : ""))
+    }
+}
+
+extension CalendarSpan: ExpressibleByArgument {
+    package init?(argument: String) { self.init(argument) }
+}

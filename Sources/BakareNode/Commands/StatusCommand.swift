@@ -1,0 +1,21 @@
+internal import ArgumentParser
+internal import BackupNode
+
+struct StatusCommand: NodeCommand {
+    static let configuration = CommandConfiguration(commandName: "status", abstract: "One screen: how things stand.")
+
+    @OptionGroup var global: GlobalOptions
+
+    func execute(_ session: Session) throws -> ExitStatus {
+        let node = try session.node(writing: false)
+        let status = try node.status(now: currentTime())
+        session.answer(status.json)
+        let width = status.lines.map(\.title.count).max() ?? 0
+        for (title, text) in status.lines {
+            session.say("\(title)\(String(repeating: " ", count: width - title.count))  \(text)")
+        }
+        let isColoured = Standard.isColoured(1)
+        for warning in status.warnings { session.say(isColoured ? "\u{1b}[33m! \(warning)\u{1b}[0m" : "! \(warning)") }
+        return .done
+    }
+}
