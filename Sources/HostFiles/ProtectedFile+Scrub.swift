@@ -6,10 +6,15 @@ package struct ProtectionReport: Sendable, Equatable {
     package var repairedBlocks = 0
     /// Whether the file is longer or shorter than it should be, and was not mended.
     package var hasWrongSize = false
+    /// Whether it was found so.
+    package var wasWrongSize = false
     /// Content bytes that parity cannot rebuild, in order.
     package var lost: [Range<Int>] = []
 
     package init() {}
+
+    /// Whether anything was wrong with the file as it was found.
+    package var wasDamaged: Bool { damagedBlocks > 0 || wasWrongSize || !lost.isEmpty }
 
     /// Whether the file is as it was written, now.
     package var isWhole: Bool { damagedBlocks == repairedBlocks && !hasWrongSize && lost.isEmpty }
@@ -22,7 +27,8 @@ extension ProtectedFile {
     package func scrub(repair: Bool) throws(HostFilesError) -> ProtectionReport {
         var report = ProtectionReport()
         let expected = ProtectedFile.fileBytes(contentBytes: contentBytes)
-        if fileBytes != expected { report.hasWrongSize = true }
+        report.hasWrongSize = fileBytes != expected
+        report.wasWrongSize = report.hasWrongSize
         switch form {
         case .small(let small): try scrub(small, repair, &report)
         case .large(let groups, let lastContentBytes):

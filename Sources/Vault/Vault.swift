@@ -47,7 +47,7 @@ package final class Vault: Sendable {
         return try disk.list(directory).compactMap { OwnerID(hex: "\($0)") }
     }
 
-    private static let folders = ["packs", "pages", "pending", "trash", "tmp", "snapshots"]
+    static let folders = ["packs", "pages", "pending", "trash", "tmp", "snapshots"]
 
     var packsFolder: RawPath { root.appending("packs") }
     var pagesFolder: RawPath { root.appending("pages") }
