@@ -1,0 +1,118 @@
+internal import BackupFormat
+internal import Cryptography
+internal import HostFiles
+internal import Ledger
+internal import Vault
+
+extension ArchiveStore {
+    /// Verifies the vault's files, the index and every snapshot; with `repair`, mends what parity can rebuild.
+    ///
+    /// `readDataFraction` (0 to 1) is the share of packs read in full and compared with their names. What is lost is
+    /// reported by snapshot and path, as far as this device can read them.
+    package func check(readDataFraction: Double, repair: Bool, progress: Progress) throws(ArchiveError) -> CheckReport {
+        let started = ContinuousClock.now
+        var report = CheckReport()
+        let scrub: ScrubReport
+        let seed = Bytes32.random().words.0
+        do {
+            scrub = try vault.scrub(readData: readDataFraction, seed: seed, repair: repair)
+        } catch {
+            throw ArchiveError(.storage, "check the vault", "\(error)")
+        }
+        report.snapshots = scrub.snapshots
+        report.packs = scrub.packs
+        report.bytesRead = scrub.bytesRead
+        let mended = "\(scrub.damagedFiles) damaged file(s)"
+        if repair {
+            if scrub.repairedFiles > 0 { report.repaired.append("\(scrub.repairedFiles) damaged file(s) of the vault were rebuilt") }
+        } else if scrub.damagedFiles > 0 {
+            report.repairable.append("\(mended) in the vault; `check --repair` rebuilds what parity can")
+        }
+        for id in scrub.lostSnapshots { report.lost.append("snapshot \(id.hex): its record is damaged beyond repair") }
+        for id in scrub.lostPages { report.lost.append("page \(id.hex) of a pack list is lost") }
+        for pack in scrub.missingPacks { report.lost.append("pack \(pack.hex) is missing") }
+        var lostChunks: Set<ChunkID> = []
+        for pack in scrub.damagedPacks {
+            let ranges = pack.lost.map { "\($0.lowerBound)–\($0.upperBound)" }.joined(separator: ", ")
+            report.lost.append("pack \(pack.id.hex) is damaged beyond repair at bytes \(ranges)")
+            lostChunks.formUnion(try chunksLost(in: pack))
+        }
+        try synchroniseIndex()
+        try checkSnapshots(lostChunks, progress, &report)
+        report.seconds = (ContinuousClock.now - started) / .seconds(1)
+        return report
+    }
+
+    /// Chunks with bytes in the lost ranges of a pack, and no copy in another.
+    private func chunksLost(in pack: DamagedPack) throws(ArchiveError) -> [ChunkID] {
+        guard let entries = try? packEntries(pack.id) else { return [] }
+        var lost: [ChunkID] = []
+        for entry in entries {
+            let bytes = Int(entry.offset)..<Int(entry.offset) + Int(entry.sealedBytes)
+            guard pack.lost.contains(where: { $0.overlaps(bytes) }) else { continue }
+            do {
+                let elsewhere = try index.allLocations(of: entry.id).contains { $0.pack != pack.id }
+                if !elsewhere { lost.append(entry.id) }
+            } catch {
+                throw ArchiveError(.storage, "look up a chunk", "\(error)")
+            }
+        }
+        return lost
+    }
+
+    /// Every chunk that a snapshot needs must be in some pack. A snapshot that lacks one is walked again for the paths.
+    private func checkSnapshots(_ lost: Set<ChunkID>, _ progress: Progress, _ report: inout CheckReport) throws(ArchiveError) {
+        guard identity.owner != nil else { return }
+        var reachable = try Reachability(source: chunkSource(), progress: progress)
+        let ids: [SnapshotID]
+        do { ids = try vault.snapshots() } catch { throw ArchiveError(.storage, "list the snapshots", "\(error)") }
+        for id in ids {
+            guard let (_, contents) = try openSnapshot(id) else {
+                report.lost.append("snapshot \(id.hex): its record does not open with this owner's key, or its signature is wrong")
+                continue
+            }
+            do throws(ArchiveError) {
+                let present: Reachability.Visit = { (key) throws(ArchiveError) in
+                    if try !self.isStored(key, lost) { throw ArchiveError(.damaged, "check", "a chunk is missing") }
+                }
+                try reachable.visit(tree: contents.root, present)
+                try reachable.visit(stream: contents.problems, present)
+            } catch {
+                guard error.code == .damaged else { throw error }
+                try reportLostPaths(id, contents, lost, progress, &report)
+            }
+        }
+    }
+
+    private func isStored(_ key: ChunkKey, _ lost: Set<ChunkID>) throws(ArchiveError) -> Bool {
+        let id = cipher.id(of: key)
+        do {
+            return try index.lookup(id) != nil && !lost.contains(id)
+        } catch {
+            throw ArchiveError(.storage, "look up a chunk", "\(error)")
+        }
+    }
+
+    private static let lostPathsListedMax = 1000
+
+    /// Names the files and folders of one snapshot that cannot be restored in full.
+    private func reportLostPaths(
+        _ id: SnapshotID, _ contents: SnapshotContents, _ lost: Set<ChunkID>, _ progress: Progress, _ report: inout CheckReport
+    ) throws(ArchiveError) {
+        var damaged: [RawPath] = []
+        var count = 0
+        func note(_ path: RawPath) {
+            if damaged.last == path { return }
+            count += 1
+            if damaged.count < ArchiveStore.lostPathsListedMax { damaged.append(path) }
+        }
+        let reachable = try Reachability(source: chunkSource(), progress: progress)
+        try reachable.visitPaths(tree: contents.root) { (key, path) throws(ArchiveError) in
+            if try isStored(key, lost) { return true }
+            note(path)
+            return false
+        }
+        for path in damaged { report.lost.append("snapshot \(id.hex.prefix(12)): \(path)") }
+        if count > damaged.count { report.lost.append("snapshot \(id.hex.prefix(12)): and \(count - damaged.count) more paths") }
+    }
+}
