@@ -87,9 +87,7 @@ final class DumpContent {
         if let inline {
             if inlineGiven { return .nothing }
             inlineGiven = true
-            let bytes = UnsafeMutableRawBufferPointer(rebasing: scratch.plain[..<inline.count])
-            bytes.copyBytes(from: inline)
-            return .bytes(UnsafeRawBufferPointer(bytes))
+            return .bytes(scratch.hold(inline))
         }
         guard let keys else { return .nothing }
         while let key = try keys.next(scratch) {

@@ -1,0 +1,90 @@
+package import BackupFormat
+internal import CLinux
+
+/// A file that is being written. Closes when the last reference goes; several threads may write different parts.
+package final class TargetFile: Sendable {
+    private let fd: Int32
+
+    /// Takes over `fd`.
+    init(fd: Int32) { self.fd = fd }
+
+    deinit { _ = linux_close(fd) }
+
+    package func status() throws(HostFilesError) -> FileStatus {
+        var raw = linux_status()
+        try check(linux_statx(fd, nil, 0, linux_AT_EMPTY_PATH, &raw), "look at")
+        return FileStatus(raw)
+    }
+
+    /// Writes all of `bytes` at `offset`.
+    package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(HostFilesError) {
+        guard let position = Int64(exactly: offset) else { throw HostFilesError(.unsupported, "write", detail: "offset too large") }
+        try check(linux_pwrite_full(fd, bytes.baseAddress, bytes.count, position), "write")
+    }
+
+    /// Cuts or extends the file; what is added is a hole.
+    package func setSize(_ bytes: UInt64) throws(HostFilesError) {
+        guard let size = Int64(exactly: bytes) else { throw HostFilesError(.unsupported, "set the size", detail: "too large") }
+        try check(linux_ftruncate(fd, size), "set the size")
+    }
+
+    /// Reads from `offset` until `buffer` is full or the file ends; how many bytes that were.
+    package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(HostFilesError) -> Int {
+        guard let position = Int64(exactly: offset) else { return 0 }
+        let count = linux_pread_full(fd, buffer.baseAddress, buffer.count, position)
+        try check(Int32(min(count, 0)), "read back")
+        return Int(count)
+    }
+
+    /// Writes these bytes to the disk and drops them from memory, so that reading asks the disk.
+    package func forgetCached(offset: UInt64, length: Int) throws(HostFilesError) {
+        guard let position = Int64(exactly: offset) else { return }
+        try check(linux_fdatasync(fd), "write to the disk")
+        _ = linux_fadvise(fd, position, Int64(length), linux_FADV_DONTNEED)
+    }
+
+    package func setOwner(user: UInt32, group: UInt32) throws(HostFilesError) {
+        try check(linux_chown(fd, nil, 0, user, group), "set the owner")
+    }
+
+    package func setMode(_ mode: UInt16) throws(HostFilesError) { try check(linux_fchmod(fd, UInt32(mode)), "set the mode") }
+
+    package func setModified(_ time: Timestamp) throws(HostFilesError) {
+        try check(linux_set_mtime(fd, nil, 0, time.seconds, time.nanoseconds), "set the time")
+    }
+
+    package func extendedAttributes() throws(HostFilesError) -> [ExtendedAttribute] {
+        let (result, attributes) = readAttributes(descriptor: fd)
+        try check(result, "read the extended attributes")
+        return attributes
+    }
+
+    package func setAttribute(_ attribute: ExtendedAttribute) throws(HostFilesError) {
+        try check(setExtendedAttribute(fd, attribute), "set an extended attribute")
+    }
+
+    package func removeAttribute(_ name: [UInt8]) throws(HostFilesError) {
+        try check(linux_fremovexattr(fd, name, name.count), "remove an extended attribute")
+    }
+
+    private func check(_ result: Int32, _ operation: String) throws(HostFilesError) {
+        if result < 0 { throw HostFilesError(errno: -result, operation) }
+    }
+}
+
+func setExtendedAttribute(_ fd: Int32, _ attribute: ExtendedAttribute) -> Int32 {
+    linux_fsetxattr(fd, attribute.name, attribute.name.count, attribute.value, attribute.value.count)
+}
+
+extension FileHandle {
+    /// Where the next data is from `offset` on, holes skipped; nil when there is nothing but a hole until the end.
+    package func nextData(from offset: UInt64) throws(HostFilesError) -> UInt64? {
+        guard let position = Int64(exactly: offset) else { return nil }
+        let found = linux_seek(fd, position, linux_SEEK_DATA)
+        if found == Int64(linux_no_such_address) { return nil }
+        // A file system that has no SEEK_DATA: all of it may be data.
+        if found == Int64(linux_invalid) { return offset }
+        guard found >= 0 else { throw HostFilesError(errno: Int32(-found), "find the holes of") }
+        return UInt64(found)
+    }
+}

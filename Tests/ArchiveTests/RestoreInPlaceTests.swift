@@ -1,0 +1,230 @@
+import Archive
+import BackupFormat
+import Glibc
+import Synchronization
+import Testing
+
+struct RestoreInPlaceTests {
+    @Test("restores in place and rewrites only what differs")
+    func onlyDifferences() throws {
+        let chunks = MemoryChunks()
+        let folder = TestFolder()
+        let tree = variedTree()
+        let contents = snapshot(tree, chunks)
+        try restore(contents, chunks, to: folder)
+        let kept = statusOf(folder.path + "/t/opt/exact")?.st_ino
+        // One byte of a large file, with its time set back; a changed mode; a missing file; a link elsewhere.
+        let large = open(folder.path + "/t/opt/large", O_WRONLY)
+        #expect(pwrite(large, [noise(300_000, 3)[150_500] ^ 1], 1, 150_500) == 1)
+        var times = [timespec(tv_sec: 1, tv_nsec: 0), timespec(tv_sec: 1_600_000_000, tv_nsec: 123_456_789)]
+        futimens(large, &times)
+        close(large)
+        chmod(folder.path + "/t/opt/exact", 0o777)
+        unlink(folder.path + "/t/opt/tiny")
+        unlink(folder.path + "/t/opt/link")
+        symlink("elsewhere", folder.path + "/t/opt/link")
+        chmod(folder.path + "/t/opt/shut", 0o777)
+        let report = try restore(contents, chunks, to: folder)
+        #expect(report.errors == [])
+        #expect(report.writtenBytes == 300_005)
+        #expect(report.unchangedFiles == report.files - 4)
+        #expect(folder.look() == expected(tree))
+        #expect(statusOf(folder.path + "/t/opt/exact")?.st_ino == kept)
+    }
+
+    @Test("takes the right parts of a changed file from that file, not from the vault")
+    func localParts() throws {
+        let chunks = MemoryChunks()
+        let folder = TestFolder()
+        let content = noise(100_000)
+        let contents = snapshot([.file("file", content)], chunks)
+        folder.makeFolder("t")
+        var other = content
+        other[50_000] ^= 1
+        folder.write("t/file", other + [1, 2, 3])
+        let before = chunks.reads
+        try restore(contents, chunks, to: folder)
+        #expect(folder.read("t/file") == content)
+        #expect(chunks.reads - before <= 3)
+    }
+
+    @Test("gives holes back their zeros")
+    func filledHole() throws {
+        let chunks = MemoryChunks()
+        let folder = TestFolder()
+        let content = [UInt8](repeating: 0, count: 20_000) + noise(5000)
+        let node = TestNode.file("file", content).with { $0.extents = [Extent(offset: 20_000, length: 5000)] }
+        folder.makeFolder("t")
+        var other = content
+        other[777] = 7
+        folder.write("t/file", other)
+        try restore(snapshot([node], chunks), chunks, to: folder)
+        #expect(folder.look() == expected([node]))
+    }
+
+    @Test("replaces one type by another", arguments: EntryType.allCases, EntryType.allCases)
+    func types(_ before: EntryType, _ after: EntryType) throws {
+        func node(_ type: EntryType) -> TestNode {
+            switch type {
+            case .file: .file("x", noise(3000))
+            case .directory: .folder("x", [])
+            case .symlink: .link("x", to: "/etc")
+            default: .special("x", type, device: type == .fifo || type == .socket ? 0 : 0x103)
+            }
+        }
+        let chunks = MemoryChunks()
+        let folder = TestFolder()
+        try restore(snapshot([node(before)], chunks), chunks, to: folder)
+        let report = try restore(snapshot([node(after)], chunks), chunks, to: folder)
+        #expect(report.errors == [])
+        #expect(folder.look() == expected([node(after)]))
+    }
+
+    @Test("a folder with content is not replaced by a file, but with --delete")
+    func fullFolder() throws {
+        let chunks = MemoryChunks()
+        let folder = TestFolder()
+        try restore(snapshot([.folder("x", [.file("y", [1])])], chunks), chunks, to: folder)
+        let contents = snapshot([.file("x", [2])], chunks)
+        let refused = try restore(contents, chunks, to: folder)
+        #expect(refused.errors.map(\.path) == [folder.target.appending("x")])
+        #expect(folder.read("t/x/y") == [1])
+        #expect(try restore(contents, chunks, to: folder) { $0.deleteExtraneous = true }.errors == [])
+        #expect(folder.read("t/x") == [2])
+    }
+
+    @Test("removes what the snapshot lacks, only with --delete and only inside what was backed up")
+    func deletion() throws {
+        let chunks = MemoryChunks()
+        let folder = TestFolder()
+        let tree: [TestNode] = [.folder("home", [.folder("user", [.file("a", [1]), .folder("sub", [.file("b", [2])])])])]
+        let contents = snapshot(tree, chunks, paths: ["/home/user"])
+        try restore(contents, chunks, to: folder)
+        for name in ["t/beside", "t/home/beside", "t/home/user/extra", "t/home/user/sub/extra"] { folder.write(name, [9]) }
+        folder.makeFolder("t/home/user/folder")
+        folder.makeFolder("outside")
+        folder.write("outside/precious", [1])
+        symlink(folder.path + "/outside", folder.path + "/t/home/user/folder/link")
+        #expect(try restore(contents, chunks, to: folder).deleted == 0)
+        #expect(folder.exists("t/home/user/extra"))
+        let dry = try restore(contents, chunks, to: folder) { ($0.deleteExtraneous, $0.dryRun) = (true, true) }
+        #expect(dry.deleted == 4)
+        #expect(folder.exists("t/home/user/extra"))
+        let report = try restore(contents, chunks, to: folder) { $0.deleteExtraneous = true }
+        #expect(report.errors == [])
+        #expect(report.deleted == 4)
+        #expect(
+            folder.look().keys.sorted() == [
+                "beside", "home", "home/beside", "home/user", "home/user/a", "home/user/sub", "home/user/sub/b",
+            ])
+        #expect(folder.read("outside/precious") == [1])
+    }
+
+    @Test("nothing is removed from a folder whose listing is lost")
+    func deletionWithLostTree() throws {
+        let chunks = MemoryChunks()
+        let folder = TestFolder()
+        let tree: [TestNode] = [.folder("d", (0..<20).map { .file(RawPath("f\($0)"), [1]) })]
+        let contents = snapshot(tree, chunks)
+        try restore(contents, chunks, to: folder)
+        let scratch = try ChunkScratch()
+        let entry = try findEntry(at: "/d", in: contents.root, chunks, scratch)
+        guard case .stored(let keys)? = entry?.content else { return }
+        for key in keys.keys { chunks.lose(key) }
+        let report = try restore(contents, chunks, to: folder) { $0.deleteExtraneous = true }
+        #expect(report.deleted == 0)
+        #expect(!report.errors.isEmpty)
+        #expect(folder.look().count == 21)
+    }
+
+    @Test("--overwrite never keeps what is there, if-newer what is not older")
+    func overwrite() throws {
+        let chunks = MemoryChunks()
+        let folder = TestFolder()
+        folder.makeFolder("t")
+        let time = Timestamp(seconds: 2_000_000_000, nanoseconds: 0)
+        let tree: [TestNode] = [
+            .file("old", noise(5000)), .file("new", noise(5000)).with { $0.modified = time }, .file("missing", noise(5000)),
+        ]
+        let contents = snapshot(tree, chunks)
+        folder.write("t/old", [1])
+        folder.write("t/new", [2])
+        #expect(try restore(contents, chunks, to: folder) { $0.overwrite = .never }.errors == [])
+        #expect(folder.read("t/old") == [1])
+        #expect(folder.read("t/new") == [2])
+        #expect(folder.read("t/missing") == noise(5000))
+        #expect(try restore(contents, chunks, to: folder) { $0.overwrite = .ifNewer }.errors == [])
+        #expect(folder.read("t/old") == [1])
+        #expect(folder.read("t/new") == noise(5000))
+    }
+
+    @Test("names of one file are one file again, whatever its type and size, and stay so")
+    func hardLinks() throws {
+        let chunks = MemoryChunks()
+        let folder = TestFolder()
+        func linked(_ node: TestNode, _ inode: UInt64) -> TestNode {
+            node.with {
+                $0.inode = inode
+                $0.linkCount = 3
+            }
+        }
+        let big = noise(80_000)
+        let tree: [TestNode] = [
+            linked(.file("a1", big), 10), linked(.file("b1", [1, 2]), 11), linked(.link("c1", to: "x"), 12),
+            linked(.special("d1", .fifo), 13),
+            .folder("f", [linked(.file("a2", big), 10), linked(.file("b2", [1, 2]), 11), linked(.link("c2", to: "x"), 12)]),
+            linked(.file("a3", big), 10), linked(.special("d2", .fifo), 13), .file("other", big),
+        ]
+        let contents = snapshot(tree, chunks)
+        func check() {
+            func inode(_ name: String) -> UInt { statusOf(folder.path + "/t/" + name)?.st_ino ?? 0 }
+            #expect(folder.look() == expected(tree))
+            #expect(inode("a1") == inode("f/a2") && inode("a1") == inode("a3"))
+            #expect(inode("b1") == inode("f/b2"))
+            #expect(inode("c1") == inode("f/c2"))
+            #expect(inode("d1") == inode("d2"))
+            #expect(inode("a1") != inode("other"))
+        }
+        #expect(try restore(contents, chunks, to: folder).errors == [])
+        check()
+        let again = try restore(contents, chunks, to: folder)
+        #expect(again.errors == [])
+        #expect(again.unchangedFiles == again.files)
+        check()
+        unlink(folder.path + "/t/f/a2")
+        unlink(folder.path + "/t/b1")
+        folder.write("t/b1", [1, 2])
+        unlink(folder.path + "/t/other")
+        link(folder.path + "/t/a1", folder.path + "/t/other")
+        #expect(try restore(contents, chunks, to: folder).errors == [])
+        check()
+    }
+
+    @Test("goes on after it was stopped at any read, and nothing half-written was named")
+    func interruptions() throws {
+        let tree = variedTree()
+        let whole = expected(tree)
+        var stop = 1
+        while true {
+            let chunks = MemoryChunks()
+            let folder = TestFolder()
+            let contents = snapshot(tree, chunks)
+            let progress = Progress()
+            let at = stop
+            chunks.onRead { if $0 == at { progress.stop() } }
+            do {
+                try restore(contents, chunks, to: folder, progress: progress)
+                break
+            } catch let error as ArchiveError {
+                #expect(error.code == .interrupted)
+            }
+            for (path, seen) in folder.look() where seen.type != S_IFDIR { #expect(seen == whole[path], "\(path)") }
+            #expect(!folder.exists("t/.bakare-restore"))
+            let report = try restore(contents, chunks, to: folder)
+            #expect(report.errors == [])
+            #expect(folder.look() == whole)
+            stop += stop / 6 + 1
+        }
+        #expect(stop > 50)
+    }
+}
