@@ -18,6 +18,7 @@ struct ChunkIndexBenchmark {
         defer { for name in (try? disk.list(folder)) ?? [] { try? disk.unlink(folder.appending(name)) } }
         var index = try ChunkIndex.open(disk: disk, directory: folder, memoryBytes: 16 << 20)
         var random = SeededGenerator(seed: 1)
+        print("at the start: memory \(memory())")
         var slowest = Duration.zero
         let additions = try ContinuousClock().measure {
             for _ in 0..<chunks / perPack {
