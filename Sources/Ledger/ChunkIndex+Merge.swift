@@ -27,7 +27,9 @@ extension ChunkIndex {
         var entries = 0
         for segment in ascending {
             let more = segment.layout.entryCount
-            guard chosen.count < 2 || more <= max(entries * 2, smallMergeEntries / 16) && entries + more <= entriesMax else { break }
+            guard chosen.count < 2 || more <= max(entries * 2, smallMergeEntries / 16) && entries + more <= entriesMax else {
+                break
+            }
             chosen.append(segment)
             entries += more
         }
