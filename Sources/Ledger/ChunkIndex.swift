@@ -11,7 +11,7 @@ internal import Synchronization
 /// footers of the packs that this returns and ``add(pack:entries:)`` each; then reserve, add, look up; ``flush()``.
 package final class ChunkIndex: Sendable {
     /// Up to this many segments are left as they are.
-    package static let segmentsMax = 8
+    package static let segmentsMax = 10
 
     let folder: IndexFolder
     /// Slots of a table that is full; see `init`.
@@ -190,12 +190,17 @@ extension ChunkIndex.State {
     @discardableResult
     func visit(_ id: ChunkID, _ body: (ChunkLocation) -> Bool) -> Bool {
         var isDone = false
-        let accept = { (entry: IndexEntry) -> Bool in
+        // Two closures, since one in a variable would copy the state.
+        let isReserved = table.visit(id.value) { entry in
             if let location = location(entry) { isDone = body(location) }
             return isDone
         }
-        let isReserved = table.visit(id.value, accept)
-        if !isDone, let frozen { _ = frozen.table.visit(id.value, accept) }
+        if !isDone, let frozen {
+            _ = frozen.table.visit(id.value) { entry in
+                if let location = location(entry) { isDone = body(location) }
+                return isDone
+            }
+        }
         return isReserved
     }
 
