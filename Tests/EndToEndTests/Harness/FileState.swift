@@ -10,7 +10,8 @@ struct FileState: Equatable {
     var nanoseconds: UInt32
     /// 0 for a folder, whose size is the file system's own business.
     var size: UInt64
-    var device: [UInt32]
+    /// What a device node stands for.
+    var device: UInt64
     /// Of a symbolic link.
     var target: Bytes
     var attributes: [Bytes: Bytes]
@@ -75,7 +76,7 @@ struct TreeState {
         var state = FileState(
             mode: status.mode, uid: status.uid, gid: status.gid, seconds: status.mtime_seconds,
             nanoseconds: status.mtime_nanoseconds, size: isFolder ? 0 : status.size,
-            device: [status.rdev_major, status.rdev_minor],
+            device: status.device_number,
             target: [], attributes: try attributes(of: name, in: folder), contentHash: 0, group: [])
         if type == linux_S_IFLNK {
             var target = Bytes(repeating: 0, count: 4096)

@@ -98,8 +98,9 @@ final class Folder {
             linux_linkat(descriptor, name, name.count, folder.descriptor, other, other.count, 0), "link \(shown(other))")
     }
 
-    func makeNode(_ name: Bytes, mode: UInt32, major: UInt32 = 0, minor: UInt32 = 0) throws {
-        try checked(linux_mknodat(descriptor, name, name.count, mode, major, minor), "mknod \(shown(name))")
+    /// `device` as `makedev` packs it.
+    func makeNode(_ name: Bytes, mode: UInt32, device: UInt64 = 0) throws {
+        try checked(linux_mknodat(descriptor, name, name.count, mode, device), "mknod \(shown(name))")
     }
 
     func rename(_ name: Bytes, to other: Bytes, in folder: Folder) throws {

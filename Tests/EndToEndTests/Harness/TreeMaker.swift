@@ -88,7 +88,9 @@ struct TreeMaker {
             try folder.makeNode(name, mode: type | 0o600)
         case 8 where shape.asRoot:
             type = random.chance(1, in: 2) ? linux_S_IFCHR : linux_S_IFBLK
-            try folder.makeNode(name, mode: type | 0o600, major: UInt32(random.below(4000)), minor: UInt32(random.below(1 << 20)))
+            let (major, minor) = (UInt64(random.below(4000)), UInt64(random.below(1 << 20)))
+            let device = minor & 0xff | major << 8 | (minor & ~0xff) << 12
+            try folder.makeNode(name, mode: type | 0o600, device: device)
         case 9 where !linkable.isEmpty:
             let (from, old) = random.pick(linkable)
             return try from.hardLink(old, as: name, in: folder)
