@@ -57,6 +57,6 @@ let package = Package(
         tests("Archive", ["Archive", "Vault", "Ledger", "Chunking", "Cryptography", "HostFiles", "BackupFormat"]),
         tests("BackupNode", ["BackupNode", "Archive", "Cryptography", "Vault", "HostFiles", "BackupFormat"]),
         tests("Tidy", []),
-        tests("EndToEnd", ["HostFiles", "BackupFormat"]),
+        tests("EndToEnd", ["CLinux"]),
     ]
 )

@@ -1,0 +1,150 @@
+import Foundation
+internal import Glibc
+import Testing
+
+@Suite("Several processes on one home") struct ConcurrencyTests {
+    @Test(
+        "two backups, forgetting and a sweep at once: all succeed, and every listed snapshot restores",
+        arguments: 0..<3 * testScale)
+    func together(_ turn: Int) throws {
+        var random = Randomness.forTest("Concurrency.together(\(turn))")
+        let scratch = try Scratch()
+        let home = try Home.make(scratch.path("home"), settings: "[vault]\ntrash_days = 0\n")
+        let names = ["one", "two"]
+        let shared = random.bytes(3_000_000)
+        var editors: [TreeEditor] = []
+        for name in names {
+            let folder = try scratch.makeFolder(name)
+            var editor = TreeEditor(Randomness(seed: random.next()))
+            try editor.prepare(folder)
+            try folder.write("shared", shared)
+            try folder.write("own", random.bytes(9_000_000))
+            editors.append(editor)
+        }
+        var states: [String: (name: String, state: TreeState)] = [:]
+        for round in 0..<5 {
+            let before = try home.snapshots()
+            let backups = try names.map { try home.start("backup", "--json", scratch.path($0)) }
+            var others = [try home.start("sweep")]
+            if round > 1, let oldest = before.first {
+                others.append(try home.start("forget", oldest))
+                states[oldest] = nil
+            }
+            for (index, backup) in backups.enumerated() {
+                let outcome = try backup.finish()
+                #expect(outcome.code == 0, "backup \(names[index]), round \(round): \(outcome.summary)")
+                guard outcome.code == 0, let id = try outcome.object()["snapshot"] as? String else { continue }
+                states[id] = (names[index], try TreeState(of: scratch.path(names[index])))
+            }
+            for other in others {
+                let outcome = try other.finish()
+                #expect(outcome.code == 0, "round \(round): \(outcome.summary)")
+            }
+            for index in names.indices { try editors[index].edit(try Folder(scratch.path(names[index])), times: 4) }
+        }
+        #expect(try Set(home.snapshots()) == Set(states.keys))
+        try verify(states, home, scratch)
+        try home.sweep()
+        try verify(states, home, scratch)
+    }
+
+    private func verify(_ states: [String: (name: String, state: TreeState)], _ home: Home, _ scratch: Scratch) throws {
+        for (id, expected) in states {
+            try home.restore(id, to: scratch.path("target"))
+            let found = try TreeState(of: scratch.path("target") + scratch.path(expected.name))
+            #expect(expected.state.differences(from: found) == [], "snapshot \(id) of \(expected.name)")
+            try scratch.folder.remove("target")
+        }
+        let check = try home.run("check", "--read-data")
+        #expect(check.code == 0, "\(check.summary)")
+    }
+
+    @Test(
+        "a backup stopped while others forget and sweep away its packs finishes, and every snapshot restores",
+        arguments: 0..<6 * testScale)
+    func stopped(_ turn: Int) throws {
+        var random = Randomness.forTest("Concurrency.stopped(\(turn))")
+        let scratch = try Scratch()
+        let home = try Home.make(scratch.path("home"), settings: "[vault]\ntrash_days = 0\n")
+        let source = try scratch.makeFolder("source")
+        // What an earlier snapshot holds, which is forgotten meanwhile, and what is new.
+        try source.write("old", random.bytes(25_000_000))
+        for index in 0..<50 { try source.write("small \(index)", random.bytes(random.below(2000))) }
+        let first = try home.backup(scratch.path("source"))
+        for index in 0..<5 { try source.write("new \(index)", random.bytes(14_000_000)) }
+        let state = try TreeState(of: source)
+
+        let oldPacks = Set(try home.vaultFiles("packs"))
+        let backup = try home.start("backup", "--json", scratch.path("source"))
+        // Stopped at once after so many packs of its own, or at any moment.
+        let packsWanted = turn % 4
+        let deadline = Date().addingTimeInterval(20)
+        while try home.vaultFiles("packs").count - oldPacks.count < packsWanted && Date() < deadline {
+            if backup.endsWithin(seconds: 0.0005) { break }
+        }
+        usleep(UInt32(random.below(30_000)))
+        backup.signal(SIGSTOP)
+        usleep(20_000)
+        let stoppedWith = Set(try home.vaultFiles("packs"))
+
+        try scratch.makeFolder("other").write("x", random.bytes(1_000_000))
+        let other = try home.backup(scratch.path("other"))
+        if try home.snapshots().contains(first) { try home.succeed("forget", first) }
+        let isCommitted = try home.snapshots().count > 1
+        for _ in 0..<2 { try home.sweep() }
+        let left = Set(try home.vaultFiles("packs"))
+        if !isCommitted {
+            #expect(left.intersection(stoppedWith).isEmpty, "the sweep freed what nothing references")
+        }
+
+        backup.signal(SIGCONT)
+        let outcome = try backup.finish()
+        #expect(outcome.code == 0, "\(outcome.summary)")
+        let id = try #require(try outcome.object()["snapshot"] as? String)
+        #expect(try home.snapshots().contains(id))
+        print(
+            "stopped after \(stoppedWith.count - oldPacks.count) of its packs, \(stoppedWith.count - left.intersection(stoppedWith).count) swept"
+        )
+        try home.sweep()
+        for (snapshot, folder, expected) in [
+            (id, "source", state), (other, "other", try TreeState(of: scratch.path("other"))),
+        ] {
+            try home.restore(snapshot, to: scratch.path("target"))
+            #expect(expected.differences(from: try TreeState(of: scratch.path("target") + scratch.path(folder))) == [])
+            try scratch.folder.remove("target")
+        }
+        let check = try home.run("check", "--read-data")
+        #expect(check.code == 0, "\(check.summary)")
+    }
+
+    @Test(
+        "a sweep stopped at any moment, continued after a new backup, takes nothing that the backup needs",
+        arguments: 0..<6 * testScale)
+    func stoppedSweep(_ turn: Int) throws {
+        var random = Randomness.forTest("Concurrency.stoppedSweep(\(turn))")
+        let scratch = try Scratch()
+        let home = try Home.make(scratch.path("home"), settings: "[vault]\ntrash_days = 0\n")
+        let source = try scratch.makeFolder("source")
+        for index in 0..<4 { try source.write("file \(index)", random.bytes(5_000_000)) }
+        let state = try TreeState(of: source)
+        let first = try home.backup(scratch.path("source"))
+        let start = Date()
+        try home.sweep()
+        let usual = Date().timeIntervalSince(start)
+        try home.succeed("forget", first)
+        // The same content comes back while the sweep that found it unreferenced stands still.
+        let sweep = try home.start("sweep")
+        usleep(UInt32(Double(random.below(1_000_000)) * usual))
+        sweep.signal(SIGSTOP)
+        usleep(5_000)
+        let second = try home.backup(scratch.path("source"))
+        sweep.signal(SIGCONT)
+        let outcome = try sweep.finish()
+        #expect(outcome.code == 0, "\(outcome.summary)")
+        try home.sweep()
+        try home.restore(second, to: scratch.path("target"))
+        #expect(state.differences(from: try TreeState(of: scratch.path("target") + scratch.path("source"))) == [])
+        let check = try home.run("check", "--read-data")
+        #expect(check.code == 0, "\(check.summary)")
+    }
+}

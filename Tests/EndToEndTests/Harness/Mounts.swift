@@ -1,0 +1,34 @@
+internal import CLinux
+internal import Glibc
+
+/// A mount that goes with its owner. Only root can make one.
+final class Mount {
+    let path: String
+
+    static var isPossible: Bool { geteuid() == 0 }
+
+    /// A file system in memory, of a size such as `16m`.
+    init(memoryAt path: String, size: String) throws {
+        self.path = path
+        try checked(linux_mount("bakare-test", path, "tmpfs", 0, "size=\(size),mode=0755"), "mount \(path)")
+    }
+
+    /// A FUSE file system; `descriptor` is an open /dev/fuse whose other end the caller serves.
+    init(fuseAt path: String, descriptor: Int32) throws {
+        self.path = path
+        try checked(
+            linux_mount(
+                "bakare-test", path, "fuse", 0, "fd=\(descriptor),rootmode=40000,user_id=0,group_id=0,allow_other"),
+            "mount \(path)")
+    }
+
+    /// Another size, for a file system in memory.
+    func resize(_ size: String) throws {
+        let remount: UInt64 = 32
+        try checked(linux_mount("bakare-test", path, "tmpfs", remount, "size=\(size)"), "remount \(path)")
+    }
+
+    func unmount() { _ = linux_unmount(path) }
+
+    deinit { unmount() }
+}
