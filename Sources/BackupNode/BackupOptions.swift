@@ -29,6 +29,13 @@ extension Home {
         guard !paths.isEmpty else {
             throw NodeError(.usage, "backup", "nothing to back up: name a path, or set `paths` in \(configurationFile)")
         }
+        // Of several, one that is gone is named, and the others are backed up; with none there, nothing is to be done.
+        if let first = paths.first, !paths.contains(where: { (try? disk.status($0)) != .some(nil) }) {
+            throw NodeError(
+                .failed, "backup",
+                paths.count == 1 ? "there is no such file or folder" : "none of the paths is there; is a disk not mounted?",
+                path: first)
+        }
         guard paths.count <= Limits.pathsMax else {
             throw NodeError(.usage, "backup", "more than \(Limits.pathsMax) paths; name the folders that hold them")
         }
