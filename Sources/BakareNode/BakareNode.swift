@@ -10,6 +10,8 @@ internal import HostFiles
 @main
 enum Program {
     static func main() {
+        ProcessFigures.boundMemory()
+        _ = ProcessFigures.raiseOpenFiles()
         ignoreBrokenPipes()
         Interruption.begin()
         let arguments = hoistGlobalOptions(rawArguments())
