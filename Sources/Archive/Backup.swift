@@ -17,7 +17,7 @@ extension ArchiveStore {
     ) throws(ArchiveError) -> BackupReport {
         try requireSources(request)
         var memo = try lastSnapshot(host: request.host, paths: request.paths)
-        var verifiesMemo = false
+        var verifiesMemo = try memo.map { (memo) throws(ArchiveError) in try !areAllPresent(memo.pages) } ?? false
         for _ in 0..<ArchiveStore.attemptsMax {
             let attempt = try BackupAttempt(
                 store: self, request: request, memo: memo, verifiesMemo: verifiesMemo, progress: progress, report: report)
@@ -33,6 +33,15 @@ extension ArchiveStore {
         }
         throw ArchiveError(
             .storage, "commit the snapshot", "packs kept vanishing from the vault while the backup ran; let sweeps finish, then run it again")
+    }
+
+    /// Whether every pack of these pages is in the vault and readable. A backup after a loss must not rely on what is lost.
+    private func areAllPresent(_ pages: [SnapshotRecord.Page]) throws(ArchiveError) -> Bool {
+        for page in pages {
+            guard let packs = try? vault.page(page.id).packs else { return false }
+            for pack in packs where !index.isCovered(pack) { return false }
+        }
+        return true
     }
 
     private func requireSources(_ request: BackupRequest) throws(ArchiveError) {

@@ -95,15 +95,18 @@ private struct Reclamation {
         try recommit(records, without: dropped, moved: Set(moved.map(\.id)), made: made)
     }
 
-    /// Marks every chunk that a snapshot needs. False when a snapshot cannot be read to its end: then nothing is judged dead.
+    /// Marks every chunk that a snapshot needs, in all packs that hold it: each snapshot's list names its own. False when a snapshot cannot be read to its end: then nothing is judged dead.
     private func markAlive(_ records: inout [SnapshotRecord], _ marks: ChunkMarks) throws(ArchiveError) -> Bool {
         var reachable = try Reachability(source: store.chunkSource(), progress: progress)
         let mark: Reachability.Visit = { (key) throws(ArchiveError) in
             do {
-                guard let location = try store.index.lookup(store.cipher.id(of: key)) else {
+                let locations = try store.index.allLocations(of: store.cipher.id(of: key))
+                guard !locations.isEmpty else {
                     throw ArchiveError(.damaged, "find a chunk", "no pack is known to hold it; run `check`")
                 }
-                try marks.add(ChunkMark(location.packNumber, offset: location.offset, sealedBytes: location.sealedBytes))
+                for location in locations {
+                    try marks.add(ChunkMark(location.packNumber, offset: location.offset, sealedBytes: location.sealedBytes))
+                }
             } catch let error as ArchiveError {
                 throw error
             } catch {
@@ -211,13 +214,17 @@ private struct Reclamation {
     private func recommit(
         _ records: [SnapshotRecord], without dropped: PackSet, moved: Set<PackID>, made: [PackID]
     ) throws(ArchiveError) {
-        guard !dropped.isEmpty else { return }
         for old in records {
             do {
                 var packs: [PackID] = []
                 for page in old.pages { packs += try store.vault.page(page.id).packs }
-                let kept = packs.filter { !dropped.contains(store.index.packNumber(of: $0)) }
+                let present = packs.filter { store.index.isCovered($0) }
+                var kept = present.filter { !dropped.contains(store.index.packNumber(of: $0)) }
                 guard kept.count < packs.count else { continue }
+                if present.count < packs.count {
+                    // A pack was lost, and all that this snapshot needs of it was stored again, in packs it does not name.
+                    kept = try packsNeeded(by: old.id)
+                }
                 let needsMade = packs.contains { moved.contains($0) }
                 var seen = Set(kept)
                 let list = kept + (needsMade ? made.filter { seen.insert($0).inserted } : [])
@@ -231,5 +238,24 @@ private struct Reclamation {
                 throw ArchiveError(.storage, "commit a snapshot's new pack list", "\(error)")
             }
         }
+    }
+
+    /// The packs that hold what one snapshot needs, each chunk looked up anew.
+    private func packsNeeded(by id: SnapshotID) throws(ArchiveError) -> [PackID] {
+        guard let (_, contents) = try store.openSnapshot(id) else {
+            throw ArchiveError(.damaged, "read snapshot \(id.hex.prefix(12))", "its record no longer opens; run `check`")
+        }
+        var needed = PackSet()
+        var reachable = try Reachability(source: store.chunkSource(), progress: progress)
+        let note: Reachability.Visit = { (key) throws(ArchiveError) in
+            do {
+                if let location = try store.index.lookup(store.cipher.id(of: key)) { needed.insert(location.packNumber) }
+            } catch {
+                throw ArchiveError(.storage, "look up a chunk", "\(error)")
+            }
+        }
+        try reachable.visit(tree: contents.root, note)
+        try reachable.visit(stream: contents.problems, note)
+        return needed.map { store.index.packID($0) }.sorted()
     }
 }
