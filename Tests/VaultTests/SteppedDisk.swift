@@ -18,6 +18,7 @@ final class Turnstile: Sendable {
 
     /// Waits for this actor's turn. Called before each operation, and so at the end of the one before.
     func enter(_ actor: Int) throws(HostFilesError) {
+        state.withLock { _ = $0.waiting.insert(actor) }
         let killed = state.wait { state -> Bool? in
             if state.isKilled { return true }
             if state.granted == actor {
@@ -25,10 +26,8 @@ final class Turnstile: Sendable {
                 state.waiting.remove(actor)
                 return false
             }
-            state.waiting.insert(actor)
             return nil
         }
-        state.withLock { _ in }
         if killed { throw HostFilesError(.io, "go on", detail: "killed") }
     }
 

@@ -152,7 +152,7 @@ import Vault
             if isOver { break }
             stop += 1
         }
-        #expect(stop > 15)
+        #expect(stop > 8)
     }
 
     @Test("a commit stopped anywhere while sweeps run", arguments: [false, true])
