@@ -406,6 +406,12 @@ int32_t linux_random(void *buffer, size_t length) {
     return 0;
 }
 
+int32_t linux_become(uint32_t uid, uint32_t gid) {
+    // The library's calls would change all threads.
+    if (syscall(SYS_setgroups, 0, NULL) < 0) return -errno;
+    if (syscall(SYS_setresgid, gid, gid, gid) < 0) return -errno;
+    return syscall(SYS_setresuid, uid, uid, uid) < 0 ? -errno : 0;
+}
 int32_t linux_mount(const char *source, const char *target, const char *type, uint64_t flags, const char *options) {
     RETURN_CALL(int32_t, mount(source, target, type, flags, options));
 }

@@ -160,6 +160,8 @@ void linux_sleep_milliseconds(uint32_t milliseconds);
 // Fills with random bytes from the kernel.
 int32_t linux_random(void *buffer, size_t length);
 
+// Makes the calling thread alone another user, without further groups. For tests.
+int32_t linux_become(uint32_t uid, uint32_t gid);
 // mount(2) and umount2(2) with MNT_DETACH, for tests.
 int32_t linux_mount(const char *source, const char *target, const char *type, uint64_t flags, const char *options);
 int32_t linux_unmount(const char *target);
