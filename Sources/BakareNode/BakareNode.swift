@@ -41,7 +41,7 @@ enum Program {
 
 /// What to say of a word that is no command, with the nearest one; nil for a command.
 private func unknownCommand(_ word: String) -> String? {
-    let names = Bakare.configuration.subcommands.compactMap(\.configuration.commandName)
+    let names = Bakare.configuration.subcommands.compactMap { $0.configuration.commandName }
     if names.contains(word) || word == "help" { return nil }
     let nearest = names.min { (editDistance($0, word), $0) < (editDistance($1, word), $1) }
     guard let nearest, editDistance(nearest, word) <= max(2, word.count / 3) else {
