@@ -132,7 +132,13 @@ extension RestoreWorker {
         guard let existing = file.existing,
             let found = try read(piece.bytes, at: piece.stored, file.content.layout, of: existing),
             run.source.matches(found, piece.key)
-        else { return file.foundDifference() }
+        else {
+            // Unless only the index told a wrong length.
+            if piece.plain == nil, let plain = try? run.source.read(piece.key, scratch), plain.count != piece.bytes {
+                return file.foundWrongHint()
+            }
+            return file.foundDifference()
+        }
         run.progress.bytes.add(piece.bytes, ordering: .relaxed)
         file.counted(piece.bytes)
     }
