@@ -1,8 +1,7 @@
 internal import Archive
 internal import BackupFormat
-internal import BackupNode
 
-/// What people and file systems wrote: patterns, the configuration, names, sizes and times.
+/// What people and file systems wrote: patterns and names.
 let textTargets: [FuzzTarget] = [
     FuzzTarget(
         name: "exclusions",
@@ -21,31 +20,6 @@ let textTargets: [FuzzTarget] = [
             ]
         }),
     FuzzTarget(
-        name: "configuration",
-        run: { bytes in
-            // The parser is one of recursive descent, in another language, and brings its own bounds.
-            var configuration = Configuration()
-            let problems = configuration.apply(Array(bytes), file: "bakare.toml")
-            for problem in problems {
-                try promise(problem.line >= 0 && problem.line <= bytes.count + 1, "a line that is not there")
-                try promise(!problem.description.isEmpty, "a problem without words")
-            }
-            if !problems.isEmpty {
-                try promise(configuration.origins.isEmpty, "took over values from a file with mistakes")
-            } else {
-                try promise(configuration.memoryBytes >= Configuration.memoryBytesMin, "took over too little memory")
-            }
-        },
-        seeds: {
-            let template = Configuration.template
-            let enabled = template.split(separator: "\n").map { line in
-                line.hasPrefix("#") && line.contains("=") && !line.hasPrefix("# ") ? line.dropFirst() : line
-            }.joined(separator: "\n")
-            return [template, enabled, "memory = 1\n[sources]\npaths = 3\n", "a = [[[[1]]]]", "x.y.z = {a = 1979-05-27}"].map {
-                Array($0.utf8)
-            }
-        }),
-    FuzzTarget(
         name: "path-text",
         run: { bytes in
             let path = RawPath(bytes: Array(bytes))
@@ -55,10 +29,6 @@ let textTargets: [FuzzTarget] = [
                 try promise(scalar.value >= 0x20 && !(0x7f...0x9f).contains(scalar.value), "a control character")
                 try promise(!(0x202a...0x202e).contains(scalar.value) && !(0x2066...0x2069).contains(scalar.value), "a turn")
             }
-            for member in pathMembers(path) {
-                let json = member.value.text
-                try promise(json.utf8.allSatisfy { $0 >= 0x20 }, "JSON with a control character")
-            }
             try promise(path.components.allSatisfy { !$0.bytes.isEmpty && !$0.bytes.contains(0x2f) }, "components")
         },
         seeds: {
@@ -66,26 +36,6 @@ let textTargets: [FuzzTarget] = [
                 Array("/home/\u{202e}txt.exe\\x41\u{7f}\u{85}".utf8), [0xff, 0xfe, 0x0a, 0x1b, 0x5b], [0xf0, 0x9f, 0x98],
             ]
         }),
-    FuzzTarget(
-        name: "units",
-        run: { bytes in
-            let text = String(decoding: bytes, as: UTF8.self)
-            if let count = byteCount(text) {
-                try promise(count >= 0, "a negative size")
-                _ = describeBytes(count)
-            }
-            if let span = CalendarSpan(text) { try promise(CalendarSpan(span.text) == span, "a span that reads otherwise") }
-            var choices = Choices(bytes)
-            var number: Int64 = 0
-            for _ in 0..<8 { number = number << 8 | Int64(choices.byte()) }
-            _ = CalendarTime.local(number)
-            _ = CalendarTime.utc(number)
-            _ = describeCount(Int(number))
-            _ = describeBytes(Int(number))
-            _ = describeSeconds(Double(bitPattern: UInt64(bitPattern: number)))
-            _ = decimal(Double(bitPattern: UInt64(bitPattern: number)), places: 6)
-        },
-        seeds: { ["1.5GiB", "9223372036854775807", "1e400", "30d", "1y6m2w3d4h", "latest~2"].map { Array($0.utf8) } }),
 ]
 
 /// The rules together must say what the last pattern that matches by itself says.
