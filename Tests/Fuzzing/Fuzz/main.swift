@@ -15,8 +15,13 @@ private func runDriver(
 /// The one target of this process; a C callback carries no context.
 nonisolated(unsafe) private var target: FuzzTarget?
 
+private func say(_ message: String) {
+    let line = message + "\n"
+    write(2, line, line.utf8.count)
+}
+
 private func fail(_ message: String) -> Never {
-    fputs(message + "\n", stderr)
+    say(message)
     exit(64)
 }
 
@@ -46,7 +51,8 @@ case .some(let name):
     exit(
         runDriver(&count, &arguments) { bytes, count in
             do { try target?.run(UnsafeRawBufferPointer(start: bytes, count: count)) } catch {
-                preconditionFailure("\(error)")
+                say("broken promise: \(error)")
+                abort()
             }
             return 0
         })

@@ -27,11 +27,13 @@ let ledgerTargets: [FuzzTarget] = [
                 _ = index.packID(location.packNumber)
                 _ = try? index.allLocations(of: id)
             }
-            _ = index.synchronise(present: [PackID(.zero)])
-            try index.add(
-                pack: PackID(.zero), entries: [PackEntry(id: ids[0], offset: 16, sealedBytes: 41, plainBytes: 0)])
+            let pack = PackID(.zero)
+            _ = index.synchronise(present: [pack])
+            // A segment may lie about which packs it covers; what it does not claim must be kept.
+            let isClaimed = index.isCovered(pack)
+            try index.add(pack: pack, entries: [PackEntry(id: ids[0], offset: 16, sealedBytes: 41, plainBytes: 0)])
             try index.flush()
-            try promise(try index.lookup(ids[0]) != nil, "a row that was added is gone")
+            if !isClaimed { try promise(try index.lookup(ids[0]) != nil, "a row that was added is gone") }
         },
         seeds: {
             let disk = SimulatedDisk()

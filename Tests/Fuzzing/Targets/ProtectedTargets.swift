@@ -21,16 +21,20 @@ let protectedTargets: [FuzzTarget] = [
         name: "protected-damage",
         run: { bytes in
             var choices = Choices(bytes)
-            let original = content(choices.number(bytes: 3) % (600 << 10), seed: choices.byte())
+            // Small, large, or large with two stripes.
+            let form = choices.byte() & 3
+            let length = choices.number(bytes: 2)
+            let original = content(form == 3 ? (256 << 10) + length : form == 2 ? length : length & 4095, seed: choices.byte())
             let right = try written(original)
             var file = right
             while !choices.isEmpty { damage(&file, &choices) }
             try readDamaged(file, right, original)
         },
         seeds: {
+            // Form, length, content; then per damage its kind, place, and length.
             [
-                [0, 0, 0, 1, 1, 3, 0, 0, 5], [100, 0, 0, 2, 0, 0, 0, 0, 10], [0x01, 0x10, 0, 3, 2, 0, 0x20, 0],
-                [0x00, 0x00, 4, 3, 1, 0, 0x11, 0, 9, 3, 2], [0x01, 0, 4, 0, 4, 0, 0, 0, 1],
+                [0, 0, 0, 1, 1, 3, 0, 0, 5], [0, 100, 0, 2, 0, 0, 0, 0, 10], [1, 0x01, 0x10, 3, 2, 0, 0x20, 0, 0, 0, 1],
+                [2, 0x01, 0x80, 3, 1, 0, 0x11, 0, 200, 3, 0, 0, 0, 2], [3, 0x01, 0, 4, 4, 0, 0x10, 1, 16],
             ]
         }),
 ]
