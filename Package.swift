@@ -1,12 +1,16 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+/// The path of libFuzzer without its main, as Tests/Fuzzing/run sets it: then modules are built to be fuzzed.
+let fuzzer = Context.environment["BAKARE_FUZZER"]
+
 /// Settings of every Swift target: warnings are errors, existentials are spelled out.
-let strict: [SwiftSetting] = [
-    .treatAllWarnings(as: .error),
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("InternalImportsByDefault"),
-]
+let strict: [SwiftSetting] =
+    [
+        .treatAllWarnings(as: .error),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+    ] + (fuzzer == nil ? [] : [.unsafeFlags(["-sanitize=fuzzer,address"])])
 
 /// A library target of ours, under Sources/.
 func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -58,5 +62,18 @@ let package = Package(
         tests("BackupNode", ["BackupNode", "Archive", "Cryptography", "Vault", "HostFiles", "BackupFormat"]),
         tests("Tidy", []),
         tests("EndToEnd", ["CLinux"]),
+
+        .target(
+            name: "FuzzTargets",
+            dependencies: ["BackupNode", "Archive", "Chunking", "Ledger", "Cryptography", "HostFiles", "BackupFormat"],
+            path: "Tests/Fuzzing/Targets", swiftSettings: strict),
+        tests("Format", ["FuzzTargets", "Chunking", "Cryptography", "HostFiles", "BackupFormat"]),
     ]
 )
+
+if let fuzzer {
+    package.targets.append(
+        .executableTarget(
+            name: "Fuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzzing/Fuzz", swiftSettings: strict,
+            linkerSettings: [.unsafeFlags(["-sanitize=address", fuzzer, "-lstdc++"])]))
+}

@@ -44,7 +44,9 @@ package enum PackFrame {
         var reader = ByteReader(bytes, "pack header")
         let found = try reader.bytes(magic.count)
         guard found.elementsEqual(magic) else { throw reader.error(.unknown) }
-        guard try reader.byte() == formatVersion, let kind = PackKind(rawValue: try reader.byte()) else { throw reader.error(.unknown) }
+        guard try reader.byte() == formatVersion, let kind = PackKind(rawValue: try reader.byte()) else {
+            throw reader.error(.unknown)
+        }
         guard try reader.bytes(6).allSatisfy({ $0 == 0 }) else { throw reader.error(.inconsistent) }
         return kind
     }
@@ -64,7 +66,9 @@ package enum PackFrame {
         let length = Int(try reader.uint32())
         guard try reader.uint32() == 0 else { throw reader.error(.inconsistent) }
         guard try reader.bytes(8).elementsEqual(trailerMagic) else { throw reader.error(.unknown) }
-        guard length >= footerOverheadBytes, length <= packBytes - headerBytes - trailerBytes else { throw reader.error(.outOfRange) }
+        guard length >= footerOverheadBytes, length <= packBytes - headerBytes - trailerBytes else {
+            throw reader.error(.outOfRange)
+        }
         return length
     }
 
@@ -85,6 +89,7 @@ package enum PackFrame {
         _ bytes: UnsafeRawBufferPointer, chunkBytes: Int
     ) throws(FormatError) -> (kind: PackKind, entries: [PackEntry]) {
         var reader = ByteReader(bytes, "pack footer")
+        guard chunkBytes >= 0, chunkBytes <= Limits.packBytesMax else { throw reader.error(.outOfRange) }
         guard let kind = PackKind(rawValue: try reader.byte()) else { throw reader.error(.unknown) }
         guard reader.remaining % footerEntryBytes == 0 else { throw reader.error(.truncated) }
         let count = reader.remaining / footerEntryBytes

@@ -28,7 +28,8 @@ package struct SnapshotContents: Hashable, Sendable {
     package var problems: KeyList
 
     package init(
-        root: KeyList, host: String, time: Int64, paths: [RawPath], tags: [String], files: UInt64, directories: UInt64, bytes: UInt64,
+        root: KeyList, host: String, time: Int64, paths: [RawPath], tags: [String], files: UInt64, directories: UInt64,
+        bytes: UInt64,
         users: [OwnerName], groups: [OwnerName], problemCount: UInt64, problems: KeyList
     ) {
         self.root = root
@@ -84,19 +85,22 @@ package struct SnapshotContents: Hashable, Sendable {
         for _ in 0..<(try reader.count(limit: Limits.tagsMax)) {
             tags.append(try decodeText(&reader, limit: Limits.tagBytesMax))
         }
-        files = try reader.varint()
-        directories = try reader.varint()
-        self.bytes = try reader.varint()
+        // Counts are added up and shown as signed numbers.
+        files = UInt64(try reader.count(limit: Int.max))
+        directories = UInt64(try reader.count(limit: Int.max))
+        self.bytes = UInt64(try reader.count(limit: Int.max))
         users = try decodeNames(&reader)
         groups = try decodeNames(&reader)
-        problemCount = try reader.varint()
+        problemCount = UInt64(try reader.count(limit: Int.max))
         problems = try KeyList(decoding: &reader)
         try reader.end()
     }
 }
 
 private func decodeText(_ reader: inout ByteReader, limit: Int) throws(FormatError) -> String {
-    guard let text = String(validating: try reader.byteString(limit: limit), as: UTF8.self) else { throw reader.error(.inconsistent) }
+    guard let text = String(validating: try reader.byteString(limit: limit), as: UTF8.self) else {
+        throw reader.error(.inconsistent)
+    }
     return text
 }
 

@@ -36,7 +36,9 @@ package struct TreeEntryView {
         encoded = UnsafeRawBufferPointer(start: body.baseAddress.map { $0 - prefix }, count: length + prefix)
         var fields = ByteReader(body, "tree entry")
         let kind = try fields.byte()
-        guard let type = EntryType(rawValue: kind & 0x0f), kind >> 4 <= EntryMarks.all.rawValue else { throw fields.error(.unknown) }
+        guard let type = EntryType(rawValue: kind & 0x0f), kind >> 4 <= EntryMarks.all.rawValue else {
+            throw fields.error(.unknown)
+        }
         self.type = type
         marks = EntryMarks(rawValue: kind >> 4)
         flags = try fields.byte()
@@ -54,8 +56,12 @@ package struct TreeEntryView {
         inode = try fields.varint()
         device = try fields.varint()
         linkCount = flags & TreeEntryView.isLinked != 0 ? UInt32(try fields.count(limit: Int(UInt32.max))) : 1
-        size = try fields.varint()
+        size = UInt64(try fields.count(limit: Int.max))
         deviceNumber = flags & TreeEntryView.hasDeviceNumber != 0 ? try fields.varint() : 0
+        // A field that says what its absence says would give one entry two encodings.
+        guard flags & TreeEntryView.isLinked == 0 || linkCount != 1,
+            flags & TreeEntryView.hasDeviceNumber == 0 || deviceNumber != 0
+        else { throw fields.error(.inconsistent) }
         rest = try fields.bytes(fields.remaining)
     }
 
@@ -168,6 +174,7 @@ private func encodeAttributes(_ attributes: [ExtendedAttribute], into writer: in
 
 private func decodeAttributes(_ reader: inout ByteReader) throws(FormatError) -> [ExtendedAttribute] {
     let count = try reader.count(limit: Limits.xattrsMax)
+    guard count > 0 else { throw reader.error(.inconsistent) }
     var attributes: [ExtendedAttribute] = []
     for _ in 0..<count {
         let name = try reader.byteString(limit: Limits.xattrNameBytesMax)

@@ -1,0 +1,69 @@
+internal import BackupFormat
+internal import HostFiles
+internal import Ledger
+
+/// The chunk index, opened on a segment that somebody made up.
+let ledgerTargets: [FuzzTarget] = [
+    FuzzTarget(
+        name: "index-segment",
+        run: { bytes in
+            var choices = Choices(bytes)
+            let isMended = choices.byte() & 1 == 1
+            var content = Array(choices.rest)
+            if isMended { mendBlocks(&content) }
+            let disk = SimulatedDisk()
+            try disk.makeDirectory("/index")
+            try ProtectedFile.write(content, disk, "/index/a.segment")
+            guard let index = try? ChunkIndex.open(disk: disk, directory: "/index", memoryBytes: 1 << 18) else { return }
+            var ids = [ChunkID(.zero)]
+            content.withUnsafeBytes { content in
+                for offset in stride(from: 0, to: min(content.count - 32, 20 * 48), by: 48) {
+                    ids.append(ChunkID(Bytes32(UnsafeRawBufferPointer(rebasing: content[offset...]))))
+                }
+            }
+            for id in ids {
+                guard let location = try? index.lookup(id) else { continue }
+                try promise(Int(location.packNumber) < index.packCount, "a pack without a number")
+                _ = index.packID(location.packNumber)
+                _ = try? index.allLocations(of: id)
+            }
+            let pack = PackID(.zero)
+            _ = index.synchronise(present: [pack])
+            // A segment may lie about which packs it covers; what it does not claim must be kept.
+            let isClaimed = index.isCovered(pack)
+            try index.add(pack: pack, entries: [PackEntry(id: ids[0], offset: 16, sealedBytes: 41, plainBytes: 0)])
+            try index.flush()
+            if !isClaimed { try promise(try index.lookup(ids[0]) != nil, "a row that was added is gone") }
+        },
+        seeds: {
+            let disk = SimulatedDisk()
+            let index = try ChunkIndex.open(disk: disk, directory: "/index", memoryBytes: 1 << 18)
+            for pack in 0..<3 as Range<UInt64> {
+                let entries = (0..<40).map { chunk in
+                    PackEntry(
+                        id: ChunkID(Bytes32(words: (UInt64(chunk) << 58, pack, 0, 0))), offset: UInt32(16 + 50 * chunk),
+                        sealedBytes: 50, plainBytes: 9)
+                }
+                try index.add(pack: PackID(Bytes32(words: (pack, 0, 0, 1))), entries: entries)
+            }
+            try index.flush()
+            let files = disk.files(under: "/index")
+            return try files.map { try [1] + ProtectedFile.content(disk, $0.path, limit: 1 << 20) }
+        })
+]
+
+/// Makes the checksum of every entry block right, as docs/FORMAT.md defines it.
+private func mendBlocks(_ content: inout [UInt8]) {
+    func word(_ offset: Int) -> UInt64 { (0..<8).reduce(0) { $0 | UInt64(content[offset + $1]) << UInt64(8 * $1) } }
+    func mixed(_ hash: UInt64, _ word: UInt64) -> UInt64 {
+        let value = hash ^ word
+        return (value << 29 | value >> 35) &* 0x9e37_79b9_7f4a_7c15
+    }
+    guard content.count >= 48 else { return }
+    for start in stride(from: 0, through: content.count - 48 - 4096, by: 4096) {
+        var lanes: [UInt64] = [0, 1, 2, 3]
+        for index in 0..<511 { lanes[index % 4] = mixed(lanes[index % 4], word(start + 8 * index)) }
+        let checksum = mixed(mixed(mixed(lanes[0], lanes[1]), lanes[2]), lanes[3])
+        for byte in 0..<8 { content[start + 4088 + byte] = UInt8(truncatingIfNeeded: checksum >> UInt64(8 * byte)) }
+    }
+}
