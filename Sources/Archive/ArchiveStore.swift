@@ -38,7 +38,8 @@ package final class ArchiveStore: Sendable {
 
     /// Opens the index and brings it in line with the packs that the vault really holds.
     package init(
-        vault: Vault, disk: any Disk, ledgerDirectory: RawPath, scratchDirectory: RawPath, identity: ArchiveIdentity, plan: MemoryPlan
+        vault: Vault, disk: any Disk, ledgerDirectory: RawPath, scratchDirectory: RawPath, identity: ArchiveIdentity,
+        plan: MemoryPlan
     ) throws(ArchiveError) {
         self.vault = vault
         self.identity = identity
@@ -85,7 +86,11 @@ package final class ArchiveStore: Sendable {
             var bytes = [UInt8](repeating: 0, count: range.count)
             let result = bytes.withUnsafeMutableBytes { buffer in
                 Result { () throws(VaultError) in
-                    if checked { try vault.readPackChecked(pack, range, into: buffer) } else { try vault.readPack(pack, range, into: buffer) }
+                    if checked {
+                        try vault.readPackChecked(pack, range, into: buffer)
+                    } else {
+                        try vault.readPack(pack, range, into: buffer)
+                    }
                 }
             }
             try result.get()

@@ -32,7 +32,8 @@ extension ArchiveStore {
             }
         }
         throw ArchiveError(
-            .storage, "commit the snapshot", "packs kept vanishing from the vault while the backup ran; let sweeps finish, then run it again")
+            .storage, "commit the snapshot",
+            "packs kept vanishing from the vault while the backup ran; let sweeps finish, then run it again")
     }
 
     /// Whether every pack of these pages is in the vault and readable. A backup after a loss must not rely on what is lost.
@@ -90,7 +91,8 @@ private struct BackupAttempt {
         progress.reset()
         run_ = BackupRun(
             request: request, plan: store.plan, progress: progress, writerShared: shared, gear: store.identity.keys.gearTable(),
-            source: store.chunkSource(), scratchDirectory: store.scratchDirectory, memo: memo?.contents, verifiesMemo: verifiesMemo,
+            source: store.chunkSource(), scratchDirectory: store.scratchDirectory, memo: memo?.contents,
+            verifiesMemo: verifiesMemo,
             problems: problems)
     }
 
@@ -161,7 +163,8 @@ private struct BackupAttempt {
         for worker in workers { reused.formUnion(worker.writer.reused) }
         let names = run_.ownerNames
         let contents = SnapshotContents(
-            root: root, host: request.host, time: request.time, paths: request.paths, tags: request.tags, files: UInt64(report.files),
+            root: root, host: request.host, time: request.time, paths: request.paths, tags: request.tags,
+            files: UInt64(report.files),
             directories: UInt64(report.directories), bytes: UInt64(report.bytes), users: names.users, groups: names.groups,
             problemCount: UInt64(self.problems.count), problems: problems)
         let outcome = try store.commit(

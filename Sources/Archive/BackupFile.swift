@@ -47,7 +47,9 @@ final class BackupFile: Sendable {
             let content = FileContent(self)
             let (size, extents) = try readContent(of: file, before, into: content, worker)
             let after = try onFile { () throws(HostFilesError) in try file.currentStatus() }
-            let changed = after.modified != before.modified || after.changed != before.changed || after.size != before.size || size != after.size
+            let changed =
+                after.modified != before.modified || after.changed != before.changed || after.size != before.size
+                || size != after.size
             if changed, attempt < BackupFile.attemptsMax, after.size <= UInt64(BackupFile.rereadBytesMax) {
                 before = after
                 continue

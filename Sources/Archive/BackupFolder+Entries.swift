@@ -54,7 +54,8 @@ extension BackupFolder {
                 parentDevice: memoDevice ?? self.status.device)
         }
         let folder = BackupFolder(
-            run: run, parent: self, slot: slots.reserve(), name: RawPath(bytes: Array(name)), path: path(of: name), status: status,
+            run: run, parent: self, slot: slots.reserve(), name: RawPath(bytes: Array(name)), path: path(of: name),
+            status: status,
             memo: memo, selection: inside)
         run.scheduler.push(folder)
     }

@@ -99,7 +99,8 @@ final class BackupFolder: @unchecked Sendable {
             keepsMemo = memo != nil
             run.record(
                 path, error.operation,
-                error.reason + (error.detail.isEmpty ? "" : ": \(error.detail)") + (keepsMemo ? "; its last known content is kept" : ""))
+                error.reason + (error.detail.isEmpty ? "" : ": \(error.detail)")
+                    + (keepsMemo ? "; its last known content is kept" : ""))
             return false
         }
         openMemo(worker)
@@ -116,7 +117,9 @@ final class BackupFolder: @unchecked Sendable {
     private func onlyCacheTag(_ handle: DirectoryHandle) throws(HostFilesError) -> PathSelection? {
         guard run.request.exclusions.caches, let file = try? handle.openFile(CacheDirectoryTag.name) else { return nil }
         var start = [UInt8](repeating: 0, count: CacheDirectoryTag.signature.count)
-        let result = start.withUnsafeMutableBytes { start in Result { () throws(HostFilesError) in try file.read(into: start, at: 0) } }
+        let result = start.withUnsafeMutableBytes { start in
+            Result { () throws(HostFilesError) in try file.read(into: start, at: 0) }
+        }
         guard try result.get() == start.count, start == CacheDirectoryTag.signature else { return nil }
         return PathSelection.names([CacheDirectoryTag.name])
     }

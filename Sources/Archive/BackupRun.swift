@@ -76,7 +76,9 @@ final class BackupRun: Sendable {
             let chunk = MemoChunk(try self.readChunk(key, worker))
             var entries = ByteReader(chunk.bytes, "tree")
             while !entries.isAtEnd {
-                guard let view = try? TreeEntryView(parsing: &entries), let keys = try? view.storedKeys() ?? .empty else { return false }
+                guard let view = try? TreeEntryView(parsing: &entries), let keys = try? view.storedKeys() ?? .empty else {
+                    return false
+                }
                 if view.type == .directory {
                     if !(try self.reuseTree(keys, worker)) { return false }
                 } else if !(try self.reuse(keys, worker, { _ in true })) {

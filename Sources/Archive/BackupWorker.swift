@@ -59,7 +59,7 @@ final class BackupWorker {
     }
 
     /// Something to list a folder with.
-    func names() -> FolderNames { 
+    func names() -> FolderNames {
         spareNames.popLast()
             ?? FolderNames(
                 SortedListing(scratch: listingScratch, budgetBytes: run.plan.listingBytes, spillFolder: run.scratchDirectory))

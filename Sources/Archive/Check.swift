@@ -24,7 +24,9 @@ extension ArchiveStore {
         report.bytesRead = scrub.bytesRead
         let mended = "\(scrub.damagedFiles) damaged file(s)"
         if repair {
-            if scrub.repairedFiles > 0 { report.repaired.append("\(scrub.repairedFiles) damaged file(s) of the vault were rebuilt") }
+            if scrub.repairedFiles > 0 {
+                report.repaired.append("\(scrub.repairedFiles) damaged file(s) of the vault were rebuilt")
+            }
         } else if scrub.damagedFiles > 0 {
             report.repairable.append("\(mended) in the vault; `check --repair` rebuilds what parity can")
         }
@@ -68,7 +70,8 @@ extension ArchiveStore {
         do { ids = try vault.snapshots() } catch { throw ArchiveError(.storage, "list the snapshots", "\(error)") }
         for id in ids {
             guard let (_, contents) = try openSnapshot(id) else {
-                report.lost.append("snapshot \(id.hex): its record does not open with this owner's key, or its signature is wrong")
+                report.lost.append(
+                    "snapshot \(id.hex): its record does not open with this owner's key, or its signature is wrong")
                 continue
             }
             do throws(ArchiveError) {

@@ -33,7 +33,13 @@ package struct MemoryPlan: Sendable, Equatable {
             workers * (chunk + (3 << 20)) + (workers + 2) * pack + (2 * workers + 1) * chunk
         }
         while needed(workers, pack) > room, workers > 1 || pack > smallestPack {
-            if pack / 2 >= max(smallestPack, (4 << 20) + workers * (1 << 20)) { pack /= 2 } else if workers > 1 { workers -= 1 } else { pack = smallestPack }
+            if pack / 2 >= max(smallestPack, (4 << 20) + workers * (1 << 20)) {
+                pack /= 2
+            } else if workers > 1 {
+                workers -= 1
+            } else {
+                pack = smallestPack
+            }
         }
         self.workers = workers
         packBytes = pack

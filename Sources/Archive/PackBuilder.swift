@@ -52,7 +52,8 @@ package final class PackBuilder: @unchecked Sendable {
     package func hasRoom(forAllOf other: PackBuilder) -> Bool {
         let chunkBytes = other.count - PackFrame.headerBytes
         let chunks = entries.count + other.entries.count
-        return kind == other.kind && chunks <= Limits.packChunksMax && count + chunkBytes + closingBytes(chunks: chunks) <= memory.count
+        return kind == other.kind && chunks <= Limits.packChunksMax
+            && count + chunkBytes + closingBytes(chunks: chunks) <= memory.count
     }
 
     /// Takes over the chunks of `other`, as they are sealed.

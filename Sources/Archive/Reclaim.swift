@@ -150,7 +150,8 @@ private struct Reclamation {
         let small = Int(Double(store.plan.packBytes) * Reclamation.smallShare)
         let smallOnes = packs.filter { $0.packBytes < small }
         return packs.filter { pack in
-            Double(pack.aliveBytes) < Double(pack.packBytes) * Reclamation.aliveShareMin && pack.packBytes - pack.aliveBytes > 64 << 10
+            Double(pack.aliveBytes) < Double(pack.packBytes) * Reclamation.aliveShareMin
+                && pack.packBytes - pack.aliveBytes > 64 << 10
                 || pack.packBytes < small && smallOnes.count >= 8
         }
     }
@@ -177,7 +178,9 @@ private struct Reclamation {
             let (kind, bytes) = try verifiedBytes(pack.id, pack.packBytes)
             for entry in try store.packEntries(pack.id) where offsets[pack.number]?.contains(entry.offset) == true {
                 var target: PackBuilder
-                if let builder = open[kind], builder.hasRoom(for: Int(entry.sealedBytes)) { target = builder } else {
+                if let builder = open[kind], builder.hasRoom(for: Int(entry.sealedBytes)) {
+                    target = builder
+                } else {
                     if let full = open[kind] { sink.submit(full) }
                     target = try sink.begin(kind)
                     open[kind] = target

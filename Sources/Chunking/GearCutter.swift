@@ -33,7 +33,9 @@ package struct GearCutter: Sendable {
             progress.position = Limits.chunkBytesMin
         }
         let found = gear.withUnsafeBufferPointer { table -> Int? in
-            guard let gear = table.baseAddress, let bytes = chunk.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return nil }
+            guard let gear = table.baseAddress, let bytes = chunk.baseAddress?.assumingMemoryBound(to: UInt8.self) else {
+                return nil
+            }
             if progress.position < Limits.chunkBytesTarget {
                 let stop = min(end, Limits.chunkBytesTarget)
                 if let cut = scan(bytes, &progress, to: stop, below: 1 << (64 - GearCutter.strictBits), gear) { return cut }
