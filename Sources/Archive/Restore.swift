@@ -71,13 +71,3 @@ private func openTarget(_ run: RestoreRun) throws(HostFilesError) -> RestoreDire
         parent: nil, name: target, entry: nil, handle: handle, status: status, isNew: false,
         staging: try run.stagings.staging(for: handle, status).staging, isStagingHost: true)
 }
-
-extension ArchiveStore {
-    /// Restores from a snapshot of this vault: see ``restoreSnapshot(_:_:_:workers:_:onProblem:)``.
-    package func restore(
-        _ request: RestoreRequest, progress: Progress, report: @escaping @Sendable (FileProblem) -> Void
-    ) throws(ArchiveError) -> RestoreReport {
-        let contents = try snapshotContents(request.snapshot)
-        return try restoreSnapshot(request, contents, chunkSource(), workers: plan.workers, progress, onProblem: report)
-    }
-}

@@ -148,7 +148,7 @@ func snapshot(
     SnapshotContents(
         root: store(children, chunks, chunkBytes: chunkBytes, levels: levels), host: "test", time: 0, paths: paths, tags: [],
         files: 0,
-        directories: 0, bytes: 0, users: [], groups: [], problemCount: 0, problems: .empty, optionsDigest: .zero)
+        directories: 0, bytes: 0, users: [], groups: [], problemCount: 0, problems: .empty)
 }
 
 /// Bytes that do not repeat, the same for the same seed.
