@@ -30,7 +30,7 @@ extension Home {
             throw NodeError(.usage, "backup", "nothing to back up: name a path, or set `paths` in \(configurationFile)")
         }
         // Of several, one that is gone is named, and the others are backed up; with none there, nothing is to be done.
-        if let first = paths.first, !paths.contains(where: { (try? disk.status($0)) != .some(nil) }) {
+        if let first = paths.first, !paths.contains(where: isThere) {
             throw NodeError(
                 .failed, "backup",
                 paths.count == 1 ? "there is no such file or folder" : "none of the paths is there; is a disk not mounted?",
@@ -61,6 +61,11 @@ extension Home {
                 oneFileSystem: options.oneFileSystem || configuration.oneFileSystem),
             tags: tags, dryRun: options.dryRun, host: configuration.host ?? machineName(), time: now,
             forbidden: [try identity()])
+    }
+
+    /// Whether there is something; so it is taken where that cannot be told.
+    private func isThere(_ path: RawPath) -> Bool {
+        do { return try disk.status(path) != nil } catch { return true }
     }
 
     private func readPatterns(_ file: RawPath) throws(NodeError) -> [RawPath] {
