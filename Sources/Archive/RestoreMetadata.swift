@@ -31,14 +31,17 @@ struct RestoreMetadata {
             changed = true
             attempt("owner") { () throws(HostFilesError) in try place.setOwner(owner.user, owner.group) }
         }
+        // Without its owner or group, a program must not gain the rights of whoever restores it.
+        var mode = entry.mode
+        if !failed.isEmpty { mode &= ~0o6000 }
         let isPlainNew = isNew && entry.type != .directory
         if !isPlainNew || !entry.attributes.isEmpty {
             let attributesChanged = setAttributes(entry, place, isPlainNew) { failed.append(("attributes", $0)) }
             changed = changed || attributesChanged
         }
-        if entry.type != .symlink, owner != nil || changed || status.permissions != entry.mode {
-            if status.permissions != entry.mode { changed = true }
-            attempt("mode") { () throws(HostFilesError) in try place.setMode(entry.mode) }
+        if entry.type != .symlink, owner != nil || changed || status.permissions != mode {
+            if status.permissions != mode { changed = true }
+            attempt("mode") { () throws(HostFilesError) in try place.setMode(mode) }
         }
         if isNew || changed || status.modified != entry.modified {
             if status.modified != entry.modified { changed = true }
