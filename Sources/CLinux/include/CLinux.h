@@ -16,7 +16,8 @@ extern const int32_t linux_O_RDONLY, linux_O_WRONLY, linux_O_RDWR, linux_O_CREAT
     linux_O_DIRECT, linux_O_DSYNC, linux_O_SYNC, linux_O_NOCTTY;
 // negated error numbers that callers tell apart
 extern const int32_t linux_not_permitted, linux_would_block, linux_invalid, linux_no_such_address, linux_no_data, linux_too_large,
-    linux_not_found, linux_exists, linux_no_system_call, linux_other_device, linux_too_many_links, linux_not_a_directory, linux_not_supported;
+    linux_not_found, linux_exists, linux_no_system_call, linux_other_device, linux_too_many_links,
+    linux_not_a_directory, linux_not_supported;
 // *at flags
 extern const int32_t linux_AT_FDCWD, linux_AT_SYMLINK_NOFOLLOW, linux_AT_REMOVEDIR, linux_AT_EMPTY_PATH, linux_AT_NO_AUTOMOUNT,
     linux_AT_SYMLINK_FOLLOW;
