@@ -68,7 +68,8 @@ extension DirectoryHandle {
         let result =
             if let name {
                 linux_setxattrat(
-                    fd, name.bytes, name.bytes.count, attribute.name, attribute.name.count, attribute.value, attribute.value.count)
+                    fd, name.bytes, name.bytes.count, attribute.name, attribute.name.count, attribute.value, attribute.value.count
+                )
             } else {
                 setExtendedAttribute(fd, attribute)
             }

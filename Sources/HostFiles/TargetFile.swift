@@ -18,7 +18,9 @@ package final class TargetFile: Sendable {
 
     /// Writes all of `bytes` at `offset`.
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(HostFilesError) {
-        guard let position = Int64(exactly: offset) else { throw HostFilesError(.unsupported, "write", detail: "offset too large") }
+        guard let position = Int64(exactly: offset) else {
+            throw HostFilesError(.unsupported, "write", detail: "offset too large")
+        }
         try check(linux_pwrite_full(fd, bytes.baseAddress, bytes.count, position), "write")
     }
 
