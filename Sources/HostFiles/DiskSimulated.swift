@@ -26,6 +26,9 @@ package final class SimulatedDisk: Disk {
 
     package init() { state = Mutex(SimulatedDiskState()) }
 
+    /// A disk that holds what `other` holds now, and goes its own way.
+    package init(copying other: SimulatedDisk) { state = Mutex(other.state.withLock { $0 }) }
+
     /// What to do wrong from now on. Operations are those that change or sync something, counted from 0.
     package var faults: Faults {
         get { state.withLock { $0.faults } }

@@ -8,6 +8,8 @@ final class Turnstile: Sendable {
         var finished: Set<Int> = []
         var granted: Int?
         var steps: [Int: Int] = [:]
+        /// What each waiting actor would do.
+        var next: [Int: String] = [:]
         var isKilled = false
     }
 
@@ -17,8 +19,11 @@ final class Turnstile: Sendable {
     init(actors: Int) { self.actors = actors }
 
     /// Waits for this actor's turn. Called before each operation, and so at the end of the one before.
-    func enter(_ actor: Int) throws(HostFilesError) {
-        state.withLock { _ = $0.waiting.insert(actor) }
+    func enter(_ actor: Int, _ operation: String) throws(HostFilesError) {
+        state.withLock { state in
+            state.next[actor] = operation
+            state.waiting.insert(actor)
+        }
         let killed = state.wait { state -> Bool? in
             if state.isKilled { return true }
             if state.granted == actor {
@@ -53,6 +58,9 @@ final class Turnstile: Sendable {
         _ = ready()
     }
 
+    /// What a waiting actor does next, in words.
+    func next(_ actor: Int) -> String { state.withLock { $0.next[actor] ?? "" } }
+
     func steps(_ actor: Int) -> Int { state.withLock { $0.steps[actor] ?? 0 } }
 }
 
@@ -62,37 +70,39 @@ struct SteppedDisk: Disk {
     let turnstile: Turnstile
     let actor: Int
 
-    private func stepped<R>(_ body: () throws(HostFilesError) -> R) throws(HostFilesError) -> R {
-        try turnstile.enter(actor)
+    private func stepped<R>(_ operation: String, _ body: () throws(HostFilesError) -> R) throws(HostFilesError) -> R {
+        try turnstile.enter(actor, operation)
         return try body()
     }
 
     func openForReading(_ path: RawPath) throws(HostFilesError) -> any DiskFile {
-        try stepped { () throws(HostFilesError) in try disk.openForReading(path) }
+        try stepped("openForReading \(path)") { () throws(HostFilesError) in try disk.openForReading(path) }
     }
     func openForUpdating(_ path: RawPath) throws(HostFilesError) -> any DiskFile {
-        try stepped { () throws(HostFilesError) in try disk.openForUpdating(path) }
+        try stepped("openForUpdating \(path)") { () throws(HostFilesError) in try disk.openForUpdating(path) }
     }
     func createExclusively(_ path: RawPath, expectedBytes: Int) throws(HostFilesError) -> any DiskFile {
-        try stepped { () throws(HostFilesError) in try disk.createExclusively(path, expectedBytes: expectedBytes) }
+        try stepped("createExclusively \(path)") { () throws(HostFilesError) in
+            try disk.createExclusively(path, expectedBytes: expectedBytes)
+        }
     }
     func rename(_ from: RawPath, to: RawPath) throws(HostFilesError) {
-        try stepped { () throws(HostFilesError) in try disk.rename(from, to: to) }
+        try stepped("rename \(from) to \(to)") { () throws(HostFilesError) in try disk.rename(from, to: to) }
     }
     func unlink(_ path: RawPath) throws(HostFilesError) {
-        try stepped { () throws(HostFilesError) in try disk.unlink(path) }
+        try stepped("unlink \(path)") { () throws(HostFilesError) in try disk.unlink(path) }
     }
     func makeDirectory(_ path: RawPath) throws(HostFilesError) {
-        try stepped { () throws(HostFilesError) in try disk.makeDirectory(path) }
+        try stepped("makeDirectory \(path)") { () throws(HostFilesError) in try disk.makeDirectory(path) }
     }
     func removeDirectory(_ path: RawPath) throws(HostFilesError) {
-        try stepped { () throws(HostFilesError) in try disk.removeDirectory(path) }
+        try stepped("removeDirectory \(path)") { () throws(HostFilesError) in try disk.removeDirectory(path) }
     }
     func list(_ path: RawPath) throws(HostFilesError) -> [RawPath] {
-        try stepped { () throws(HostFilesError) in try disk.list(path) }
+        try stepped("list \(path)") { () throws(HostFilesError) in try disk.list(path) }
     }
     func status(_ path: RawPath) throws(HostFilesError) -> DiskStatus? {
-        try stepped { () throws(HostFilesError) in try disk.status(path) }
+        try stepped("status \(path)") { () throws(HostFilesError) in try disk.status(path) }
     }
     // Nothing that another process can see: no turn of their own.
     func syncDirectory(_ path: RawPath) throws(HostFilesError) { try disk.syncDirectory(path) }

@@ -126,4 +126,25 @@ import Vault
         disk.faults.capacityBytes = 1 << 20
         try life.world.store(vault, [6])
     }
+
+    @Test("a snapshot whose removal was not synced does not come back without its packs")
+    func unsyncedRemoval() throws {
+        let life = try Life()
+        let model = SimulatedDisk()
+        let vault = try life.open(model)
+        try life.world.publish(vault, life.records[0], [life.a])
+        try vault.sync()
+        try model.unlink(RawPath("/home/vault/\(life.world.owner.hex)/snapshots/\(life.records[0].id.hex)"))
+        for operation in 0..<40 {
+            for seed in 0..<6 as Range<UInt64> {
+                let disk = SimulatedDisk(copying: model)
+                disk.faults.crashAtOperation = disk.operations + operation
+                _ = try? life.open(disk).sweep(grace: 0, now: 0)
+                disk.restart(seed: seed &* 100 &+ UInt64(operation))
+                do {
+                    _ = try VaultChecker(vault: try life.open(disk)).requireWhole()
+                } catch { Issue.record("crash at \(operation), seed \(seed): \(error)") }
+            }
+        }
+    }
 }

@@ -11,15 +11,27 @@ import Vault
 @Suite("Vault in several processes") struct VaultInterleavingTests {
     typealias Actor = @Sendable (Vault) throws -> [SnapshotID]
 
-    /// The vault before: snapshot 0 with packs 0, 1 and 5; packs 2, 3 and page b stored and unreferenced, or in the trash.
+    /// The vault before: snapshot 1 with packs 0, 1 and 5; packs 2, 3 and page b stored and unreferenced, or in the trash.
     struct Stage {
         let world = VaultWorld.shared
-        let disk = SimulatedDisk()
+        let disk: SimulatedDisk
         let a: PackListPage
         let b: PackListPage
         let c: PackListPage
 
+        private static let stages = Result { (plain: try Stage(sweeping: false), trashed: try Stage(sweeping: true)) }
+
         init(trashed: Bool) throws {
+            let stages = try Stage.stages.get()
+            let model = trashed ? stages.trashed : stages.plain
+            disk = SimulatedDisk(copying: model.disk)
+            a = model.a
+            b = model.b
+            c = model.c
+        }
+
+        private init(sweeping: Bool) throws {
+            disk = SimulatedDisk()
             a = try world.page([0, 1, 5])
             b = try world.page([2, 3])
             c = try world.page([3, 4])
@@ -27,7 +39,7 @@ import Vault
             try world.publish(vault, world.record(1, [a]), [a])
             try world.store(vault, [2, 3])
             try vault.storePage(b.encode())
-            if trashed { _ = try vault.sweep(grace: 100, now: 0) }
+            if sweeping { _ = try vault.sweep(grace: 100, now: 0) }
         }
 
         func open(_ disk: any Disk) throws -> Vault {
@@ -97,6 +109,11 @@ import Vault
                 turnstile.step(actor)
                 done += 1
             }
+        }
+
+        /// Lets `actor` go on until it is about to do an operation whose words contain `text`, or to its end.
+        func go(_ actor: Int, before text: String) {
+            while turnstile.ready().contains(actor), !turnstile.next(actor).contains(text) { turnstile.step(actor) }
         }
 
         /// Everything that was told to be committed is there and whole, whoever is stopped where.
@@ -209,5 +226,44 @@ import Vault
             try run.check("seed \(seed), actor \(victim) woken", gone: gone)
             try run.end("seed \(seed)", gone: gone)
         }
+    }
+
+    /// Where the second sweep is when the commit goes on to its end.
+    enum Pause: String, CaseIterable {
+        case atOnce = ""
+        case beforeReading = "list /home/vault/"
+        case beforePending = "/pending"
+        case beforeRemoving = "unlink"
+    }
+
+    /// The schedules that a lock-free sweep must fear: one sweep has decided what to move before a commit began, and moves it
+    /// after the commit has looked; another sweep is anywhere in between.
+    @Test("two sweeps around a commit, switched at each pair of operations", arguments: Pause.allCases)
+    func pairsOfSwitches(_ pause: Pause) throws {
+        var early = 0
+        var hasMoreEarly = true
+        while hasMoreEarly {
+            var late = 0
+            var hasMoreLate = true
+            while hasMoreLate {
+                let stage = try Stage(trashed: false)
+                let run = try Run(stage, [stage.sweeper(), stage.sweeper(), stage.publisher(2, [stage.b])])
+                run.go(0, before: "/trash/1/")
+                run.go(1, early)
+                run.go(2, late)
+                hasMoreEarly = run.turnstile.ready().contains(1)
+                hasMoreLate = run.turnstile.ready().contains(2)
+                run.go(0, [1, 3, 5][(early + late) % 3])
+                run.go(1, before: pause.rawValue)
+                run.go(2)
+                run.go(1)
+                try run.check("early \(early), late \(late)")
+                run.go(0)
+                try run.end("early \(early), late \(late)")
+                late += 1
+            }
+            early += 1
+        }
+        #expect(early > 15)
     }
 }
