@@ -18,8 +18,13 @@ extension ArchiveStore {
         _ contents: SnapshotContents, made: [PackID], reused: PackSet, basis: [SnapshotRecord.Page]
     ) throws(ArchiveError) -> Commitment {
         do {
-            let fresh = try packsBeyond(basis, made: made, reused: reused)
-            let pages = try extend(basis, with: fresh)
+            let pages: [SnapshotRecord.Page]
+            do {
+                pages = try extend(basis, with: try packsBeyond(basis, made: made, reused: reused))
+            } catch let error as VaultError where error.code == .notFound || error.code == .damaged {
+                // A page of the basis is gone: that snapshot was forgotten and swept while this backup ran.
+                return .missing([])
+            }
             let sealed = try identity.keys.seal(contents.encode())
             var record = SnapshotRecord(
                 owner: identity.keys.owner, device: identity.node.id, sequence: try nextSequence(), sealed: sealed, pages: pages,

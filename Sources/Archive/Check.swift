@@ -9,7 +9,9 @@ extension ArchiveStore {
     ///
     /// `readDataFraction` (0 to 1) is the share of packs read in full and compared with their names. What is lost is
     /// reported by snapshot and path, as far as this device can read them.
-    package func check(readDataFraction: Double, repair: Bool, progress: Progress) throws(ArchiveError) -> CheckReport {
+    package func check(
+        readDataFraction: Double, repair: Bool, nowSeconds: Int64, progress: Progress
+    ) throws(ArchiveError) -> CheckReport {
         let started = ContinuousClock.now
         var report = CheckReport()
         let scrub: ScrubReport
@@ -31,39 +33,51 @@ extension ArchiveStore {
             report.repairable.append("\(mended) in the vault; `check --repair` rebuilds what parity can")
         }
         for id in scrub.lostSnapshots { report.lost.append("snapshot \(id.hex): its record is damaged beyond repair") }
-        for id in scrub.lostPages { report.lost.append("page \(id.hex) of a pack list is lost") }
-        for pack in scrub.missingPacks { report.lost.append("pack \(pack.hex) is missing") }
-        var lostChunks: Set<ChunkID> = []
-        for pack in scrub.damagedPacks {
-            let ranges = pack.lost.map { "\($0.lowerBound)–\($0.upperBound)" }.joined(separator: ", ")
-            report.lost.append("pack \(pack.id.hex) is damaged beyond repair at bytes \(ranges)")
-            lostChunks.formUnion(try chunksLost(in: pack))
-        }
         try synchroniseIndex()
-        try checkSnapshots(lostChunks, progress, &report)
+        var lost = LostData()
+        for pack in scrub.damagedPacks { try noteLost(pack, &lost) }
+        let isHurt = !scrub.missingPacks.isEmpty || !scrub.damagedPacks.isEmpty || !scrub.lostPages.isEmpty
+        if isHurt, repair, identity.owner != nil, identity.certificate.permissions.contains(.forget) {
+            let lists = try replaceLostPacks(
+                missing: scrub.missingPacks, damaged: scrub.damagedPacks, nowSeconds: nowSeconds, progress)
+            report.repaired.append("\(lists) list(s) of packs were made anew without what is lost")
+        } else {
+            for id in scrub.lostPages { report.lost.append("page \(id.hex) of a pack list is lost") }
+            for pack in scrub.missingPacks { report.lost.append("pack \(pack.hex) is missing") }
+            for pack in scrub.damagedPacks { report.lost.append("pack \(pack.id.hex) is damaged beyond repair") }
+        }
+        try checkSnapshots(lost, progress, &report)
         report.seconds = (ContinuousClock.now - started) / .seconds(1)
         return report
     }
 
-    /// Chunks with bytes in the lost ranges of a pack, and no copy in another.
-    private func chunksLost(in pack: DamagedPack) throws(ArchiveError) -> [ChunkID] {
-        guard let entries = try? packEntries(pack.id) else { return [] }
-        var lost: [ChunkID] = []
+    /// Chunks that the vault seems to hold, and does not.
+    private struct LostData {
+        var chunks: Set<ChunkID> = []
+        /// Packs of which nothing is left, not even what they held.
+        var packs = PackSet()
+    }
+
+    /// Notes the chunks with bytes in the lost ranges of a pack, and no copy in another.
+    private func noteLost(_ pack: DamagedPack, _ lost: inout LostData) throws(ArchiveError) {
+        guard let entries = try? packEntries(pack.id) else {
+            lost.packs.insert(index.packNumber(of: pack.id))
+            return
+        }
         for entry in entries {
             let bytes = Int(entry.offset)..<Int(entry.offset) + Int(entry.sealedBytes)
-            guard pack.lost.contains(where: { $0.overlaps(bytes) }) else { continue }
+            guard pack.lost.isEmpty || pack.lost.contains(where: { $0.overlaps(bytes) }) else { continue }
             do {
                 let elsewhere = try index.allLocations(of: entry.id).contains { $0.pack != pack.id }
-                if !elsewhere { lost.append(entry.id) }
+                if !elsewhere { lost.chunks.insert(entry.id) }
             } catch {
                 throw ArchiveError(.storage, "look up a chunk", "\(error)")
             }
         }
-        return lost
     }
 
     /// Every chunk that a snapshot needs must be in some pack. A snapshot that lacks one is walked again for the paths.
-    private func checkSnapshots(_ lost: Set<ChunkID>, _ progress: Progress, _ report: inout CheckReport) throws(ArchiveError) {
+    private func checkSnapshots(_ lost: LostData, _ progress: Progress, _ report: inout CheckReport) throws(ArchiveError) {
         guard identity.owner != nil else { return }
         var reachable = try Reachability(source: chunkSource(), progress: progress)
         let ids: [SnapshotID]
@@ -87,10 +101,12 @@ extension ArchiveStore {
         }
     }
 
-    private func isStored(_ key: ChunkKey, _ lost: Set<ChunkID>) throws(ArchiveError) -> Bool {
+    private func isStored(_ key: ChunkKey, _ lost: LostData) throws(ArchiveError) -> Bool {
         let id = cipher.id(of: key)
         do {
-            return try index.lookup(id) != nil && !lost.contains(id)
+            guard let place = try index.lookup(id), !lost.chunks.contains(id) else { return false }
+            if !lost.packs.contains(place.packNumber) { return true }
+            return try index.allLocations(of: id).contains { !lost.packs.contains($0.packNumber) }
         } catch {
             throw ArchiveError(.storage, "look up a chunk", "\(error)")
         }
@@ -100,7 +116,7 @@ extension ArchiveStore {
 
     /// Names the files and folders of one snapshot that cannot be restored in full.
     private func reportLostPaths(
-        _ id: SnapshotID, _ contents: SnapshotContents, _ lost: Set<ChunkID>, _ progress: Progress, _ report: inout CheckReport
+        _ id: SnapshotID, _ contents: SnapshotContents, _ lost: LostData, _ progress: Progress, _ report: inout CheckReport
     ) throws(ArchiveError) {
         var damaged: [RawPath] = []
         var count = 0

@@ -28,22 +28,46 @@ extension ArchiveStore {
         var report = ReclaimReport()
         try synchroniseIndex()
         if identity.owner != nil, identity.certificate.permissions.contains(.forget) {
-            try Reclamation(self, progress).run(dryRun: dryRun, &report)
+            do throws(ArchiveError) {
+                try Reclamation(self, progress).run(dryRun: dryRun, &report)
+            } catch {
+                guard error.code == .storage, !dryRun else { throw error }
+                try reclaimOnFullDisk(graceSeconds, nowSeconds, progress, &report)
+            }
         }
         if !dryRun {
-            do {
-                let swept = try vault.sweep(grace: Int64(graceSeconds), now: nowSeconds)
-                report.removedPacks = swept.trashedPacks
-                report.removedBytes = swept.trashedBytes
-                report.purgedBytes = swept.purgedBytes
-            } catch {
-                throw ArchiveError(.storage, "sweep the vault", "\(error)")
-            }
+            try sweepVault(graceSeconds, nowSeconds, &report)
             try synchroniseIndex()
             do { try index.flush() } catch { throw ArchiveError(.storage, "write the chunk index", "\(error)") }
         }
         report.seconds = (ContinuousClock.now - started) / .seconds(1)
         return report
+    }
+
+    /// Where copying fails for want of space: frees what needs no copy. Taking packs off the lists needs a few KiB, which
+    /// the vault's reserve has; what is garbage already gives more.
+    private func reclaimOnFullDisk(
+        _ graceSeconds: Int, _ nowSeconds: Int64, _ progress: Progress, _ report: inout ReclaimReport
+    ) throws(ArchiveError) {
+        for isLast in [false, true] {
+            vault.giveUpReserve()
+            do throws(ArchiveError) { return try Reclamation(self, progress).run(dryRun: false, copying: false, &report) } catch {
+                guard error.code == .storage, !isLast else { throw error }
+            }
+            try sweepVault(graceSeconds, nowSeconds, &report)
+            try synchroniseIndex()
+        }
+    }
+
+    private func sweepVault(_ graceSeconds: Int, _ nowSeconds: Int64, _ report: inout ReclaimReport) throws(ArchiveError) {
+        do {
+            let swept = try vault.sweep(grace: Int64(graceSeconds), now: nowSeconds)
+            report.removedPacks += swept.trashedPacks
+            report.removedBytes += swept.trashedBytes
+            report.purgedBytes += swept.purgedBytes
+        } catch {
+            throw ArchiveError(.storage, "sweep the vault", "\(error)")
+        }
     }
 }
 
@@ -72,7 +96,8 @@ private struct Reclamation {
         var aliveBytes: Int
     }
 
-    func run(dryRun: Bool, _ report: inout ReclaimReport) throws(ArchiveError) {
+    /// Without `copying`, only packs that are dead as a whole go.
+    func run(dryRun: Bool, copying: Bool = true, _ report: inout ReclaimReport) throws(ArchiveError) {
         var records: [SnapshotRecord] = []
         let marks = ChunkMarks(
             disk: store.disk, directory: store.scratchDirectory,
@@ -80,7 +105,7 @@ private struct Reclamation {
         guard try markAlive(&records, marks) else { return }
         let usage = try measure(marks)
         let dead = usage.filter { $0.aliveBytes == 0 }
-        let moved = worthRewriting(usage.filter { $0.aliveBytes > 0 })
+        let moved = copying ? worthRewriting(usage.filter { $0.aliveBytes > 0 }) : []
         report.keptBytes = usage.reduce(0) { $0 + $1.packBytes }
         report.rewrittenPacks = moved.count
         if dryRun {
@@ -88,11 +113,49 @@ private struct Reclamation {
             report.removedBytes = dead.reduce(0) { $0 + $1.packBytes } + moved.reduce(0) { $0 + $1.packBytes - $1.aliveBytes }
             return
         }
+        try coverUnlisted(records, usage.filter { $0.aliveBytes > 0 })
+        let twins = try twins(of: dead + moved, alive: Set(usage.filter { $0.aliveBytes > 0 }.map(\.number)))
         let made = try rewrite(moved, marks)
         var dropped = PackSet()
         for pack in dead { dropped.insert(pack.number) }
         for pack in moved { dropped.insert(pack.number) }
-        try recommit(records, without: dropped, moved: Set(moved.map(\.id)), made: made)
+        try recommit(records, without: dropped, moved: Set(moved.map(\.id)), made: made, twins: twins)
+    }
+
+    /// The other packs that hold chunks of these packs too, and count as the place where those are alive: a snapshot that
+    /// loses one of these packs from its list may need them.
+    private func twins(of packs: [Usage], alive: Set<UInt32>) throws(ArchiveError) -> [PackID: Set<UInt32>] {
+        var twins: [PackID: Set<UInt32>] = [:]
+        for pack in packs {
+            // A pack whose footer is beyond repair gives nothing to anybody.
+            guard let entries = try? store.packEntries(pack.id) else { continue }
+            for entry in entries {
+                do {
+                    guard let place = try store.index.lookup(entry.id), place.packNumber != pack.number,
+                        alive.contains(place.packNumber)
+                    else { continue }
+                    twins[pack.id, default: []].insert(place.packNumber)
+                } catch {
+                    throw ArchiveError(.storage, "look up a chunk", "\(error)")
+                }
+            }
+        }
+        return twins
+    }
+
+    /// Sees to it that each pack which is alive is on the list of a snapshot: one that holds the only copy that is left of a
+    /// chunk may be on no list, if the snapshot that it was made for is forgotten.
+    private func coverUnlisted(_ records: [SnapshotRecord], _ alive: [Usage]) throws(ArchiveError) {
+        var listed: Set<PackID> = []
+        do {
+            for record in records {
+                for page in record.pages { listed.formUnion(try store.vault.page(page.id).packs) }
+            }
+        } catch {
+            throw ArchiveError(.storage, "read the lists of packs", "\(error)")
+        }
+        guard alive.contains(where: { !listed.contains($0.id) }) else { return }
+        try store.coverSnapshots(records.map(\.id), without: [], progress)
     }
 
     /// Marks every chunk that a snapshot needs, in all packs that hold it: each snapshot's list names its own. False when a snapshot cannot be read to its end: then nothing is judged dead.
@@ -215,50 +278,29 @@ private struct Reclamation {
 
     /// Commits each snapshot whose list names a dropped pack, with its new list.
     private func recommit(
-        _ records: [SnapshotRecord], without dropped: PackSet, moved: Set<PackID>, made: [PackID]
+        _ records: [SnapshotRecord], without dropped: PackSet, moved: Set<PackID>, made: [PackID], twins: [PackID: Set<UInt32>]
     ) throws(ArchiveError) {
+        guard !dropped.isEmpty else { return }
         for old in records {
             do {
+                // As it is now: a pack that was alive and on no list may have come onto this one.
+                guard let record = try? store.vault.snapshotRecord(old.id) else { continue }
                 var packs: [PackID] = []
-                for page in old.pages { packs += try store.vault.page(page.id).packs }
-                let present = packs.filter { store.index.isCovered($0) }
-                var kept = present.filter { !dropped.contains(store.index.packNumber(of: $0)) }
+                for page in record.pages { packs += try store.vault.page(page.id).packs }
+                let kept = packs.filter { !dropped.contains(store.index.packNumber(of: $0)) }
                 guard kept.count < packs.count else { continue }
-                if present.count < packs.count {
-                    // A pack was lost, and all that this snapshot needs of it was stored again, in packs it does not name.
-                    kept = try packsNeeded(by: old.id)
-                }
-                let needsMade = packs.contains { moved.contains($0) }
+                var others: Set<PackID> = []
+                for pack in packs { others.formUnion((twins[pack] ?? []).map { store.index.packID($0) }) }
+                let needsMade = packs.contains { moved.contains($0) } || !others.isDisjoint(with: moved)
+                var list = kept
                 var seen = Set(kept)
-                let list = kept + (needsMade ? made.filter { seen.insert($0).inserted } : [])
-                var record = old
-                record.pages = try store.extend([], with: list)
-                record.revision += 1
-                record.certificate = store.identity.certificate
-                signSnapshot(&record, with: store.identity.node)
-                _ = try store.vault.commit(record: record.encode())
+                for pack in others.subtracting(moved).sorted() + (needsMade ? made : []) where seen.insert(pack).inserted {
+                    list.append(pack)
+                }
+                try store.replaceList(of: record, with: list)
             } catch {
                 throw ArchiveError(.storage, "commit a snapshot's new pack list", "\(error)")
             }
         }
-    }
-
-    /// The packs that hold what one snapshot needs, each chunk looked up anew.
-    private func packsNeeded(by id: SnapshotID) throws(ArchiveError) -> [PackID] {
-        guard let (_, contents) = try store.openSnapshot(id) else {
-            throw ArchiveError(.damaged, "read snapshot \(id.hex.prefix(12))", "its record no longer opens; run `check`")
-        }
-        var needed = PackSet()
-        var reachable = try Reachability(source: store.chunkSource(), progress: progress)
-        let note: Reachability.Visit = { (key) throws(ArchiveError) in
-            do {
-                if let location = try store.index.lookup(store.cipher.id(of: key)) { needed.insert(location.packNumber) }
-            } catch {
-                throw ArchiveError(.storage, "look up a chunk", "\(error)")
-            }
-        }
-        try reachable.visit(tree: contents.root, note)
-        try reachable.visit(stream: contents.problems, note)
-        return needed.map { store.index.packID($0) }.sorted()
     }
 }

@@ -85,12 +85,17 @@ package final class Node: Sendable {
     }
 
     /// Verifies vault, ledger and key files. `readDataFraction` of the packs (0 to 1) is read in whole.
-    package func check(readDataFraction: Double, repair: Bool, _ progress: Progress) throws(NodeError) -> CheckReport {
+    ///
+    /// `now` is in nanoseconds since 1970.
+    package func check(
+        readDataFraction: Double, repair: Bool, now: Int64, _ progress: Progress
+    ) throws(NodeError) -> CheckReport {
         var repairs: [KeyRepair] = []
         _ = try HomeKeys.load(home, mending: repair, repairs: &repairs)
         var report: CheckReport
         do {
-            report = try store.check(readDataFraction: readDataFraction, repair: repair, progress: progress)
+            report = try store.check(
+                readDataFraction: readDataFraction, repair: repair, nowSeconds: now / 1_000_000_000, progress: progress)
         } catch { throw NodeError(error) }
         for found in repairs {
             let text = "key file \(found.path) \(found.message)"

@@ -31,6 +31,8 @@ package protocol Disk: Sendable {
     func createExclusively(_ path: RawPath, expectedBytes: Int) throws(HostFilesError) -> any DiskFile
     /// Gives a file another name, on the same file system; a file that has that name already is replaced.
     func rename(_ from: RawPath, to: RawPath) throws(HostFilesError)
+    /// Lets two files swap their names, on the same file system. Throws `notFound`, and changes nothing, if either is missing.
+    func exchange(_ a: RawPath, _ b: RawPath) throws(HostFilesError)
     /// Removes a file's name.
     func unlink(_ path: RawPath) throws(HostFilesError)
     /// A new directory that only its owner may enter. Throws `exists` if the name is taken.

@@ -1,4 +1,5 @@
 package import BackupFormat
+internal import CLinux
 internal import Glibc
 
 /// The ``Disk`` of the machine: files 0600, directories 0700.
@@ -22,6 +23,16 @@ package struct RealDisk: Disk {
     package func rename(_ from: RawPath, to: RawPath) throws(HostFilesError) {
         try check(
             withPath(from) { source in withPath(to) { target in Glibc.rename(source, target) } }, "rename", from)
+    }
+
+    package func exchange(_ a: RawPath, _ b: RawPath) throws(HostFilesError) {
+        let result = linux_renameat2(
+            linux_AT_FDCWD, a.bytes, a.bytes.count, linux_AT_FDCWD, b.bytes, b.bytes.count, linux_RENAME_EXCHANGE)
+        if result == 0 { return }
+        guard result == -EINVAL || result == -ENOSYS else { throw HostFilesError(errno: -result, "swap the names of", path: a) }
+        // Some network file systems cannot. A file that goes between the look and the rename then comes back.
+        guard try status(b) != nil else { throw HostFilesError(.notFound, "swap the names of", path: b) }
+        try rename(a, to: b)
     }
 
     package func unlink(_ path: RawPath) throws(HostFilesError) {

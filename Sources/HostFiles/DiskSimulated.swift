@@ -84,6 +84,10 @@ package final class SimulatedDisk: Disk {
         try locked { state throws(HostFilesError) in try state.rename(from, to) }
     }
 
+    package func exchange(_ a: RawPath, _ b: RawPath) throws(HostFilesError) {
+        try locked { state throws(HostFilesError) in try state.exchange(a, b) }
+    }
+
     package func unlink(_ path: RawPath) throws(HostFilesError) {
         try locked { state throws(HostFilesError) in try state.remove(path, isDirectory: false, "remove") }
     }

@@ -136,6 +136,19 @@ struct SimulatedDiskState: Sendable {
         change([(source, nil), (target, node)])
     }
 
+    mutating func exchange(_ a: RawPath, _ b: RawPath) throws(HostFilesError) {
+        try begin("swap the names of", RawPath("\(a) and \(b)"), needsSpace: false)
+        let first = try place(a, "swap the names of")
+        let second = try place(b, "swap the names of")
+        guard let node = nodes[first.directory].entries[first.name] else {
+            throw HostFilesError(.notFound, "swap the names of", path: a)
+        }
+        guard let other = nodes[second.directory].entries[second.name] else {
+            throw HostFilesError(.notFound, "swap the names of", path: b)
+        }
+        change([(first, other), (second, node)])
+    }
+
     /// Gives back the space of files that have neither a name nor a durable one.
     private mutating func releaseUnnamed() {
         guard faults.capacityBytes != nil else { return }

@@ -23,8 +23,11 @@ extension Vault {
     ///
     /// `record` is an encoded ``SnapshotRecord``. A record of an id that is there already replaces it if its revision is
     /// higher, and is `committed` at once if it is the same. `basedOn` names a committed snapshot to share pages with, which
-    /// saves reading all the others. `missing` and `rejected` leave the vault as it was.
-    package func commit(record bytes: [UInt8], basedOn: SnapshotID? = nil) throws(VaultError) -> CommitOutcome {
+    /// saves reading all the others. With `replacing`, the record only takes the place of a committed one of the same id: a
+    /// snapshot that was forgotten meanwhile stays so. `missing` and `rejected` leave the vault as it was.
+    package func commit(
+        record bytes: [UInt8], basedOn: SnapshotID? = nil, replacing: Bool = false
+    ) throws(VaultError) -> CommitOutcome {
         let record: SnapshotRecord
         do { record = try bytes.withUnsafeBytes { bytes throws(FormatError) in try SnapshotRecord(decoding: bytes) } } catch {
             return .rejected("\(error)")
@@ -49,9 +52,23 @@ extension Vault {
                 throw error
             }
             do throws(HostFilesError) {
-                try disk.rename(pending, to: snapshotPath(id))
+                if replacing {
+                    try disk.exchange(pending, snapshotPath(id))
+                    // What stands there now is the earlier record, which nobody needs.
+                    try? disk.unlink(pending)
+                } else {
+                    try disk.rename(pending, to: snapshotPath(id))
+                }
             } catch {
-                if error.code == .notFound { continue }
+                if error.code == .notFound {
+                    if replacing,
+                        try files("commit", subject, { () throws(HostFilesError) in try disk.status(snapshotPath(id)) }) == nil
+                    {
+                        try? disk.unlink(pending)
+                        return .rejected("the snapshot was forgotten meanwhile")
+                    }
+                    continue
+                }
                 try? disk.unlink(pending)
                 throw VaultError(error, "commit", subject)
             }

@@ -78,6 +78,9 @@ package final class Vault: Sendable {
         try? file.write(at: 0, [UInt8](repeating: 0, count: Vault.reserveBytes))
     }
 
+    /// Frees the reserve for an operation that is to free more. The next sweep makes it anew.
+    package func giveUpReserve() { try? disk.unlink(reserve) }
+
     private static let reserveBytes = 64 << 10
 }
 

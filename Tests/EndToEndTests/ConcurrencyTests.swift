@@ -147,4 +147,48 @@ import Testing
         let check = try home.run("check", "--read-data")
         #expect(check.code == 0, "\(check.summary)")
     }
+
+    @Test("content that two backups stored at once, each unaware of the other, outlives the forgetting of either")
+    func storedTwice() throws {
+        var random = Randomness.forTest("Concurrency.storedTwice")
+        let scratch = try Scratch()
+        let home = try Home.make(scratch.path("home"), settings: "[vault]\ntrash_days = 0\n")
+        let shared = random.bytes(9_000_000)
+        var states: [TreeState] = []
+        var ids: [String] = []
+        for name in ["one", "two"] {
+            let folder = try scratch.makeFolder(name)
+            try folder.write("shared", shared)
+            try folder.write("own", random.bytes(700_000))
+            states.append(try TreeState(of: folder))
+            // The second backup does not see the first one's packs, as if both had begun at once.
+            let hidden = scratch.path("hidden")
+            if name == "two" {
+                try FileManager.default.moveItem(atPath: home.vault() + "/packs", toPath: hidden)
+                try FileManager.default.createDirectory(atPath: home.vault() + "/packs", withIntermediateDirectories: false)
+            }
+            ids.append(try home.backup(scratch.path(name)))
+            guard name == "two" else { continue }
+            for pack in regularFiles(below: hidden) {
+                let place = try home.vault() + "/packs" + pack.dropFirst(hidden.count)
+                let folder = URL(fileURLWithPath: place).deletingLastPathComponent()
+                try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+                try FileManager.default.moveItem(atPath: pack, toPath: place)
+            }
+        }
+        let copy = try FolderCopy(of: home.path)
+        for (forgotten, kept) in [(0, 1), (1, 0)] {
+            try home.sweep()
+            try home.succeed("forget", ids[forgotten])
+            try home.sweep()
+            try home.sweep()
+            try home.restore(ids[kept], to: scratch.path("target"))
+            let found = try TreeState(of: scratch.path("target") + scratch.path(["one", "two"][kept]))
+            #expect(states[kept].differences(from: found) == [])
+            let check = try home.run("check", "--read-data")
+            #expect(check.code == 0, "\(check.summary)")
+            try scratch.folder.remove("target")
+            try copy.putBack()
+        }
+    }
 }

@@ -9,8 +9,7 @@ import Testing
     func home(_ megabytes: Int) throws {
         var random = Randomness.forTest("DiskFull.home(\(megabytes))")
         let scratch = try Scratch()
-        try scratch.makeFolder("disk")
-        let mount = try Mount(memoryAt: scratch.path("disk"), size: "200m")
+        let mount = try scratch.mountMemory(at: "disk", size: "200m")
         let source = try scratch.makeFolder("source")
         for index in 0..<30 { try source.write("first \(index)", random.bytes(random.below(400_000))) }
         let home = try Home.make(scratch.path("disk/home"), settings: "[vault]\ntrash_days = 0\n")
@@ -49,8 +48,7 @@ import Testing
     func sweepWhenFull() throws {
         var random = Randomness.forTest("DiskFull.sweepWhenFull")
         let scratch = try Scratch()
-        try scratch.makeFolder("disk")
-        let mount = try Mount(memoryAt: scratch.path("disk"), size: "100m")
+        _ = try scratch.mountMemory(at: "disk", size: "100m")
         let source = try scratch.makeFolder("source")
         let home = try Home.make(scratch.path("disk/home"), settings: "[vault]\ntrash_days = 0\n")
         try source.write("one", random.bytes(20_000_000))
@@ -67,7 +65,6 @@ import Testing
         #expect(try home.vaultFiles("packs").reduce(0) { try $0 + Data(contentsOf: URL(fileURLWithPath: $1)).count } < 25_000_000)
         try home.restore(second, to: scratch.path("target"))
         #expect(state.differences(from: try TreeState(of: scratch.path("target") + scratch.path("source"))) == [])
-        withExtendedLifetime(mount) {}
     }
 
     @Test("a full target: the restore fails clearly, leaves no half file, and goes on once there is space")
@@ -80,8 +77,7 @@ import Testing
         let state = try TreeState(of: source)
         let home = try Home.make(scratch.path("home"))
         try home.backup(scratch.path("source"))
-        try scratch.makeFolder("target")
-        let mount = try Mount(memoryAt: scratch.path("target"), size: "16m")
+        let mount = try scratch.mountMemory(at: "target", size: "16m")
         let outcome = try home.run("restore", "latest", "--target", scratch.path("target"))
         #expect(outcome.code == 1 || outcome.code == 3, "\(outcome.summary)")
         #expect(outcome.errorText.lowercased().contains("space"), "\(outcome.errorText)")

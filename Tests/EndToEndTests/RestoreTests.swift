@@ -261,6 +261,8 @@ import Testing
         let source = try scratch.makeFolder("source")
         for index in 0..<8 { try source.write("file \(index)", random.bytes(12_000_000)) }
         let home = try Home.make(scratch.path("home"))
+        // Any command makes the vault's folders.
+        try home.succeed("snapshots")
         let running = try home.start("backup", scratch.path("source"))
         while try home.vaultFiles("packs").count < 2 { if running.endsWithin(seconds: 0.001) { break } }
         running.signal(SIGINT)

@@ -20,7 +20,7 @@ struct CheckCommand: NodeCommand {
     func execute(_ session: Session) throws -> ExitStatus {
         let node = try session.node(writing: false)
         let report = try session.run("checking") { progress, _ throws(NodeError) in
-            try node.check(readDataFraction: readData?.fraction ?? 0, repair: repair, progress)
+            try node.check(readDataFraction: readData?.fraction ?? 0, repair: repair, now: currentTime(), progress)
         }
         session.answer(report.json)
         for text in report.repaired { session.say("mended: \(text)") }

@@ -12,6 +12,7 @@ final class Scratch {
 
     let path: String
     let folder: Folder
+    private var mounts: [Mount] = []
     private let parent: String
     private let name: String
 
@@ -29,9 +30,18 @@ final class Scratch {
     @discardableResult
     func makeFolder(_ name: String) throws -> Folder { try folder.makeFolder(Bytes(name.utf8)) }
 
+    /// A mount at a new folder in it, unmounted before the folder is removed.
+    func mountMemory(at name: String, size: String) throws -> Mount {
+        guard mkdir(path(name), 0o755) == 0 else { throw TestFailure("cannot make \(name)") }
+        let mount = try Mount(memoryAt: path(name), size: size)
+        mounts.append(mount)
+        return mount
+    }
+
     func path(_ name: String) -> String { path + "/" + name }
 
     deinit {
+        for mount in mounts { mount.unmount() }
         if environmentText("BAKARE_TEST_KEEP") != nil {
             print("kept \(path)")
             return
