@@ -17,7 +17,7 @@ enum Stored: Hashable, CustomStringConvertible {
 
     /// From a name in the trash, or nil for a stranger.
     init?(trashName: RawPath) {
-        let name = trashName.description
+        let name = trashName.text
         if name.hasSuffix(Stored.pageSuffix) {
             guard let id = PageID(hex: String(name.dropLast(Stored.pageSuffix.utf8.count))) else { return nil }
             self = .page(id)
@@ -53,7 +53,7 @@ extension Vault {
     }
 
     private static func generation(of name: RawPath) -> UInt64? {
-        let text = name.description
+        let text = name.text
         // One spelling each, so that a folder is found under the name that its number gives.
         guard let number = UInt64(text), String(number) == text else { return nil }
         return number
@@ -165,6 +165,11 @@ extension Vault {
             throw VaultError(error, "sync", "\(root)")
         }
     }
+}
+
+extension RawPath {
+    /// The name as text, for finding ids in it: not for showing, and quick. Bytes that are not UTF-8 match no id.
+    var text: String { String(decoding: bytes, as: UTF8.self) }
 }
 
 extension Bytes32 {

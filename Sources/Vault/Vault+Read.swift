@@ -12,9 +12,9 @@ extension Vault {
     package func forEachPack(_ body: (PackID) throws(VaultError) -> Void) throws(VaultError) {
         for folder in try files("list", packsFolder, { () throws(HostFilesError) in try disk.list(packsFolder) }) {
             let path = packsFolder.appending(folder)
-            guard hexadecimalBytes(folder.description)?.count == 1 else { continue }
+            guard hexadecimalBytes(folder.text)?.count == 1 else { continue }
             for name in try files("list", path, { () throws(HostFilesError) in try disk.list(path) }) {
-                guard let id = PackID(hex: name.description), home(.pack(id)) == path.appending(name) else { continue }
+                guard let id = PackID(hex: name.text), home(.pack(id)) == path.appending(name) else { continue }
                 try body(id)
             }
         }
@@ -80,7 +80,7 @@ extension Vault {
     /// The committed snapshots, sorted by id.
     package func snapshots() throws(VaultError) -> [SnapshotID] {
         try files("list", snapshotsFolder) { () throws(HostFilesError) in
-            try disk.list(snapshotsFolder).compactMap { SnapshotID(hex: $0.description) }
+            try disk.list(snapshotsFolder).compactMap { SnapshotID(hex: $0.text) }
         }
     }
 

@@ -178,16 +178,16 @@ extension Vault {
                 found.append(folder.appending(name))
             }
         }
-        func isID(_ name: RawPath) -> Bool { name.bytes.count == 64 && Bytes32(hex: name.description)?.hex == name.description }
-        try look(root) { (Vault.folders + ["reserve"]).contains($0.description) }
+        func isID(_ name: RawPath) -> Bool { name.bytes.count == 64 && Bytes32(hex: name.text)?.hex == name.text }
+        try look(root) { (Vault.folders + ["reserve"]).contains($0.text) }
         try look(snapshotsFolder, isID)
         try look(pagesFolder, isID)
-        try look(packsFolder) { hexadecimalBytes($0.description)?.count == 1 }
+        try look(packsFolder) { hexadecimalBytes($0.text)?.count == 1 }
         for byte in UInt8.min...UInt8.max {
             let folder = packFolder(byte)
             let status = try files("look at", folder) { () throws(HostFilesError) in try disk.status(folder) }
             guard status?.isDirectory == true else { continue }
-            try look(folder) { isID($0) && Bytes32(hex: $0.description)?.firstByte == byte }
+            try look(folder) { isID($0) && Bytes32(hex: $0.text)?.firstByte == byte }
         }
         report.strangers = found
     }

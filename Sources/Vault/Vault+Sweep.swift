@@ -64,7 +64,7 @@ extension Vault {
         var stored: [Stored] = []
         try forEachPack { id throws(VaultError) in stored.append(.pack(id)) }
         for name in try files("list", pagesFolder, { () throws(HostFilesError) in try disk.list(pagesFolder) }) {
-            if let id = PageID(hex: name.description) { stored.append(.page(id)) }
+            if let id = PageID(hex: name.text) { stored.append(.page(id)) }
         }
         return stored
     }

@@ -44,7 +44,7 @@ package final class Vault: Sendable {
     /// The owners that have a vault under `directory`.
     package static func owners(disk: any Disk, directory: RawPath) throws(HostFilesError) -> [OwnerID] {
         guard try disk.status(directory) != nil else { return [] }
-        return try disk.list(directory).compactMap { OwnerID(hex: "\($0)") }
+        return try disk.list(directory).compactMap { OwnerID(hex: $0.text) }
     }
 
     static let folders = ["packs", "pages", "pending", "trash", "tmp", "snapshots"]
