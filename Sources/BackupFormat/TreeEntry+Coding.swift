@@ -176,9 +176,12 @@ private func decodeAttributes(_ reader: inout ByteReader) throws(FormatError) ->
     let count = try reader.count(limit: Limits.xattrsMax)
     guard count > 0 else { throw reader.error(.inconsistent) }
     var attributes: [ExtendedAttribute] = []
+    var total = 0
     for _ in 0..<count {
         let name = try reader.byteString(limit: Limits.xattrNameBytesMax)
         let value = try reader.byteString(limit: Limits.xattrValueBytesMax)
+        total += name.count + value.count
+        guard total <= Limits.xattrsTotalBytesMax else { throw reader.error(.outOfRange) }
         guard !name.isEmpty, !name.contains(0) else { throw reader.error(.inconsistent) }
         if let last = attributes.last, !last.name.lexicographicallyPrecedes(name) { throw reader.error(.inconsistent) }
         attributes.append(ExtendedAttribute(name: name, value: value))
