@@ -15,7 +15,7 @@ struct ByteReaderTests {
     > {
         bytes.withUnsafeBytes { buffer in
             var reader = ByteReader(buffer, "test")
-            return Result { () throws(FormatError) in
+            return Result { () throws(FormatError) -> Value in
                 let value = try body(&reader)
                 try reader.end()
                 return value

@@ -150,7 +150,9 @@ struct TreeEntryTests {
                 }
             }
         }
-        let many = (0...Limits.xattrsMax).map { [UInt8($0 >> 8) + 1, UInt8(truncatingIfNeeded: $0) | 1, 1 + UInt8($0 & 1)] }
+        let many: [[UInt8]] = (0...Limits.xattrsMax).map {
+            [UInt8($0 >> 8) + 1, UInt8(truncatingIfNeeded: $0) | 1, 1 + UInt8($0 & 1)]
+        }
         for (what, rest) in [
             ("order", list([[2], [1]])), ("repeated", list([[1], [1]])), ("nameless", list([[]])), ("NUL", list([[1, 0]])),
             ("name", list([[UInt8](repeating: 1, count: 256)])), ("value", list([[1]], Limits.xattrValueBytesMax + 1)),
@@ -176,8 +178,8 @@ struct TreeEntryTests {
             }
         }
         for (what, rest) in [
-            ("empty", list([(0, 0)])), ("beyond", list([(99, 2)])), ("overflow", list([(1, .max)])),
-            ("far", list([(.max, 1)])), ("twice", list([(50, 10), (.max - 59, 60)])),
+            ("empty", list([(0, 0)])), ("beyond", list([(99, 2)])), ("overflow", list([(1, UInt64.max)])),
+            ("far", list([(UInt64.max, 1)])), ("twice", list([(50, 10), (UInt64.max - 59, 60)])),
             ("many", written { $0.count(Limits.extentsMax + 1) }),
         ] {
             expectRefused(what) {

@@ -40,8 +40,6 @@ private struct Mutator: RandomNumberGenerator {
 
 @Suite("Decoders fed any bytes")
 struct AnyBytesTests {
-    private static let names = FuzzTarget.all.map(\.name)
-
     /// How many changed inputs each target gets; the slow ones get fewer.
     private static let changes = ["cutter": 5, "protected-damage": 150, "protected-file": 150, "configuration": 300]
 
@@ -51,7 +49,7 @@ struct AnyBytesTests {
         #expect(throws: Never.self, "\(target.name), \(what)") { try bytes.withUnsafeBytes { try target.run($0) } }
     }
 
-    @Test("keep their promises on every vector and on nothing at all", arguments: names)
+    @Test("keep their promises on every vector and on nothing at all", arguments: FuzzTarget.all.map(\.name))
     func vectors(name: String) throws {
         let target = try target(name)
         let seeds = try target.seeds()
@@ -60,12 +58,12 @@ struct AnyBytesTests {
         feed(target, [], "nothing")
     }
 
-    @Test("keep their promises on everything that once broke one", arguments: names)
+    @Test("keep their promises on everything that once broke one", arguments: FuzzTarget.all.map(\.name))
     func regressions(name: String) throws {
         for (file, bytes) in try Vectors.regressions(name) { feed(try target(name), bytes, file) }
     }
 
-    @Test("keep their promises on vectors with random changes", arguments: names)
+    @Test("keep their promises on vectors with random changes", arguments: FuzzTarget.all.map(\.name))
     func changed(name: String) throws {
         let target = try target(name)
         let seeds = try target.seeds()

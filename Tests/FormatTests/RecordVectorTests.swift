@@ -38,7 +38,7 @@ struct RecordVectorTests {
         #expect(publisher.owner == owner.id && publisher.dedupSecret == owner.publisherKeys.dedupSecret)
         #expect(publisher.footerKey == owner.publisherKeys.footerKey)
         #expect(owner.publisherKeys.encode() == (try vector("key-files", "publisher")))
-        for (name, certificate) in [("node", certificate), ("node-without-certificate", nil)] {
+        for (name, certificate) in [("node", certificate), ("node-without-certificate", nil)] as [(String, Certificate?)] {
             let identity = try NodeIdentity(decoding: vector("key-files", name))
             #expect(identity.key.id == node.id && identity.certificate == certificate)
             #expect(NodeIdentity(key: node, certificate: certificate).encode() == (try vector("key-files", name)))
@@ -103,7 +103,7 @@ struct RecordVectorTests {
     func snapshotRecords() throws {
         func page(_ name: String, _ count: Int) throws -> SnapshotRecord.Page {
             SnapshotRecord.Page(
-                id: PageID(try #require(Bytes32(bytes: vector("pack-lists", name + "-id")))), packCount: count)
+                id: PageID(try #require(Bytes32(bytes: try vector("pack-lists", name + "-id")))), packCount: count)
         }
         let sealed = try vector("snapshots", "sealed-contents")
         for (name, revision, pages) in [
