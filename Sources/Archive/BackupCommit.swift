@@ -116,7 +116,7 @@ extension ArchiveStore {
         return (record, contents)
     }
 
-    /// The newest snapshot of this host: of the same paths if there is one. Nil if there is none that this device can read.
+    /// The newest snapshot that this device made: of the same paths if there is one. Nil if there is none that this device can read.
     func lastSnapshot(host: String, paths: [RawPath]) throws(ArchiveError) -> MemoSnapshot? {
         guard let owner = identity.owner else { return rememberedSnapshot(host: host, paths: paths) }
         var best: MemoSnapshot?
@@ -125,7 +125,8 @@ extension ArchiveStore {
         }
         do {
             try forEachRecord { record in
-                guard let plain = try? owner.open(record.sealed),
+                // Another device, if stolen, could offer a forged snapshot as a memo for this one.
+                guard record.device == identity.node.id, let plain = try? owner.open(record.sealed),
                     let contents = try? plain.withUnsafeBytes({ try SnapshotContents(decoding: $0) }), contents.host == host
                 else { return }
                 if let best, !isBetter(contents, than: best.contents) { return }
