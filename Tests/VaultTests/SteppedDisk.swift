@@ -90,7 +90,7 @@ struct SteppedDisk: Disk {
         try stepped("rename \(from) to \(to)") { () throws(HostFilesError) in try disk.rename(from, to: to) }
     }
     func exchange(_ a: RawPath, _ b: RawPath) throws(HostFilesError) {
-        try stepped { () throws(HostFilesError) in try disk.exchange(a, b) }
+        try stepped("exchange \(a) with \(b)") { () throws(HostFilesError) in try disk.exchange(a, b) }
     }
     func unlink(_ path: RawPath) throws(HostFilesError) {
         try stepped("unlink \(path)") { () throws(HostFilesError) in try disk.unlink(path) }
