@@ -71,7 +71,7 @@ struct MemoryTests {
         ] {
             let outcome = try home.run(arguments, timeoutSeconds: 300)
             #expect(outcome.code == 0, "\(arguments) within \(limit), group had \(group.bytesMax): \(outcome.summary)")
-            print("\(limit): \(arguments[0]) \(outcome.seconds) s, resident at most \(outcome.residentBytesMax >> 20) MiB")
+            print("\(limit): \(arguments[0]) \(outcome.seconds) s")
         }
         #expect(state.differences(from: try TreeState(of: scratch.path("target") + source1)) == [])
     }
@@ -95,7 +95,7 @@ struct MemoryTests {
             #expect(
                 outcome.code == 0,
                 "\(arguments), group had \(group.bytesMax): \(outcome.errorText.suffix(2000)), exit \(outcome.code)")
-            print("wide: \(arguments[0]) \(outcome.seconds) s, resident at most \(outcome.residentBytesMax >> 20) MiB")
+            print("wide: \(arguments[0]) \(outcome.seconds) s")
         }
         #expect(try Folder(scratch.path("target") + scratch.path("source")).names().count == count)
     }

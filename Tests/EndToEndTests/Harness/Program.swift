@@ -9,8 +9,6 @@ struct Outcome {
     let output: Bytes
     let errors: Bytes
     let seconds: Double
-    /// The most memory it had at once, as the kernel counts it.
-    let residentBytesMax: Int
 
     var text: String { String(decoding: output, as: UTF8.self) }
     var errorText: String { String(decoding: errors, as: UTF8.self) }
@@ -106,13 +104,12 @@ final class Running {
         let inTime = endsWithin(seconds: timeoutSeconds)
         if !inTime { kill(-pid, SIGKILL) }
         var status: Int32 = 0
-        var usage = rusage()
-        wait4(pid, &status, 0, &usage)
+        waitpid(pid, &status, 0)
         isReaped = true
         let seconds = Double(linux_monotonic_nanoseconds() - start) / 1e9
         let outcome = Outcome(
             code: status & 0x7f == 0 ? Int(status >> 8 & 0xff) : 1000 + Int(status & 0x7f), output: try contents(output),
-            errors: try contents(errors), seconds: seconds, residentBytesMax: usage.ru_maxrss << 10)
+            errors: try contents(errors), seconds: seconds)
         if !inTime { throw TestFailure("did not end in \(timeoutSeconds) s: \(outcome.summary)") }
         return outcome
     }
