@@ -26,14 +26,19 @@ struct RestoreMetadata {
         }
         let status = try HostFilesError.of { () throws(HostFilesError) in try place.status() }
         var changed = false
+        var ownerStands = true
         let owner = wantedOwner(entry, status)
         if let owner {
             changed = true
-            attempt("owner") { () throws(HostFilesError) in try place.setOwner(owner.user, owner.group) }
+            do throws(HostFilesError) { try place.setOwner(owner.user, owner.group) } catch {
+                ownerStands = false
+                // Only root can give files away: from anyone else it is not expected.
+                if run.owners.isRoot || error.code != .permission { failed.append(("owner", error)) }
+            }
         }
         // Without its owner or group, a program must not gain the rights of whoever restores it.
         var mode = entry.mode
-        if !failed.isEmpty { mode &= ~0o6000 }
+        if !ownerStands { mode &= ~0o6000 }
         let isPlainNew = isNew && entry.type != .directory
         if !isPlainNew || !entry.attributes.isEmpty {
             let attributesChanged = setAttributes(entry, place, isPlainNew) { failed.append(("attributes", $0)) }

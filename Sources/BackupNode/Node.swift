@@ -116,7 +116,8 @@ package final class Node: Sendable {
     package func sweep(dryRun: Bool, now: Int64, _ progress: Progress) throws(NodeError) -> ReclaimReport {
         do {
             return try store.sweep(
-                dryRun: dryRun, graceSeconds: configuration.trashDays * 86_400, nowSeconds: now / 1_000_000_000, progress: progress)
+                dryRun: dryRun, graceSeconds: configuration.trashDays * 86_400, nowSeconds: now / 1_000_000_000,
+                progress: progress)
         } catch { throw NodeError(error) }
     }
 }

@@ -90,7 +90,9 @@ func nothingForced() throws {
 
 @Test("access is package or less")
 func noPublic() throws {
-    for file in try Repository().swiftFiles() { #expect(file.places(/\b(public|open) (final|static|class|func|var|let|struct|enum|actor|init|protocol|import)\b/) == []) }
+    for file in try Repository().swiftFiles() {
+        #expect(file.places(/\b(public|open) (final|static|class|func|var|let|struct|enum|actor|init|protocol|import)\b/) == [])
+    }
 }
 
 @Test("a type that is Sendable by our word alone says why it is safe")
