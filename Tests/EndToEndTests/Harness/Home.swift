@@ -41,8 +41,10 @@ struct Home {
     static func ofNobody(in scratch: Scratch) throws -> Home {
         try scratch.makeFolder("user")
         try scratch.folder.setOwner(Bytes("user".utf8), 65534, 65534)
-        // The program's own path may be out of that user's reach.
-        try Data(contentsOf: URL(fileURLWithPath: program)).write(to: URL(fileURLWithPath: scratch.path("program")))
+        // The program's own path may be out of that user's reach. Copied by a child: a descriptor open for writing here would
+        // be inherited by the children of tests that run beside this one, and a file that is open so cannot be run.
+        let copy = try Running(["/bin/cp", program, scratch.path("program")].map { Bytes($0.utf8) }, environment: [:])
+        guard try copy.finish(timeoutSeconds: 60).code == 0 else { throw TestFailure("cannot copy the program") }
         try scratch.folder.setMode(Bytes("program".utf8), 0o755)
         var home = Home(scratch.path("user/home"))
         home.prefix = [
