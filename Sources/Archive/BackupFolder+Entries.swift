@@ -94,7 +94,11 @@ extension BackupFolder {
     private func scanSpecial(
         _ name: UnsafeRawBufferPointer, _ status: FileStatus, _ view: TreeEntryView?, _ worker: BackupWorker
     ) throws(ArchiveError) {
-        if let view, try isTakenOver(view, status, worker) { return try putUnchanged(view, worker) }
+        run.progress.files.add(1, ordering: .relaxed)
+        if let view, try isTakenOver(view, status, worker) {
+            run.unchangedFiles.add(1, ordering: .relaxed)
+            return try putUnchanged(view, worker)
+        }
         guard let handle else { return }
         var entry = run.entry(name: RawPath(bytes: Array(name)), status: status, content: .none)
         do throws(HostFilesError) {

@@ -42,6 +42,7 @@ package struct FileIdentity: Hashable, Sendable {
 package struct BackupReport: Sendable {
     /// Nil for a dry run.
     package var snapshot: SnapshotID?
+    /// Everything that is no folder: links and special files too.
     package var files = 0
     package var directories = 0
     /// Apparent size of all regular files.
