@@ -9,7 +9,7 @@ final class DumpArchive {
     private let users: [UInt32: [UInt8]]
     private let groups: [UInt32: [UInt8]]
     /// The first name of each file with several. Once full, further such files are written out each time.
-    private var firstNames: [FileIdentity: [UInt8]] = [:]
+    private var firstNames: [Bytes32: [UInt8]] = [:]
     private var firstNamesBytes = 0
     private static let firstNamesBytesMax = 16 << 20
 
@@ -36,7 +36,7 @@ final class DumpArchive {
             let entry: TreeEntry?
             do { entry = try cursor.next().map { view throws(ArchiveError) in try decodeEntry(view) } } catch {
                 report(FileProblem(path: cursor.folder, operation: "list", reason: error.message), problem)
-                cursor.ascend()
+                if error.code == .interrupted || error.code == .storage { throw error }
                 continue
             }
             guard let entry else {
@@ -67,7 +67,7 @@ final class DumpArchive {
         if entry.type == .directory { name.append(0x2f) }
         var header = DumpHeader(entry, name: name, user: users[entry.uid], group: groups[entry.gid])
         if entry.linkCount > 1, entry.type != .directory {
-            let identity = FileIdentity(device: entry.device, inode: entry.inode)
+            let identity = linkIdentity(entry)
             if let first = firstNames[identity] {
                 header.makeLink(to: first)
                 return try output.write(header.encode())

@@ -14,7 +14,7 @@ final class DumpContent {
     private let scratch: ChunkScratch
     private let path: RawPath
     private let inline: [UInt8]?
-    private let keys: KeyStream?
+    private var keys: KeyListCursor?
     private let extents: [Extent]
     private var extent = 0
     private let size: Int
@@ -45,7 +45,7 @@ final class DumpContent {
             keys = nil
         case .stored(let list):
             inline = nil
-            keys = KeyStream(list, source)
+            keys = KeyListCursor(list)
         }
     }
 
@@ -89,8 +89,7 @@ final class DumpContent {
             inlineGiven = true
             return .bytes(scratch.hold(inline))
         }
-        guard let keys else { return .nothing }
-        while let key = try keys.next(scratch) {
+        while let key = try keys?.next(source, scratch) {
             do {
                 let bytes = try source.read(key, scratch)
                 if !bytes.isEmpty { return .bytes(bytes) }

@@ -3,7 +3,7 @@ package import BackupFormat
 /// Calls `each` for the entries of a snapshot at `path`: a folder's children (with `recursive`, all below it, each folder
 /// before its children), or the one file itself. Nil is the root.
 ///
-/// A folder that cannot be read goes to `problem`, and the rest goes on. Throws `notFound`, `interrupted`, or what `each` throws.
+/// A part of a folder that cannot be read goes to `problem`, and the rest goes on. Throws `notFound`, `interrupted`, or what `each` throws.
 package func listSnapshot(
     _ contents: SnapshotContents, at path: RawPath? = nil, recursive: Bool, _ source: any ChunkSource, _ progress: Progress,
     problem: (FileProblem) -> Void, each: (ListedEntry) throws(ArchiveError) -> Void
@@ -27,7 +27,7 @@ package func listSnapshot(
         do { entry = try cursor.next().map { view throws(ArchiveError) in try decodeEntry(view) } } catch {
             problem(FileProblem(path: cursor.folder, operation: "list", reason: error.message))
             progress.problems.add(1, ordering: .relaxed)
-            cursor.ascend()
+            if error.code == .interrupted || error.code == .storage { throw error }
             continue
         }
         guard let entry else {

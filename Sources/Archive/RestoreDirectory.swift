@@ -59,7 +59,10 @@ final class RestoreDirectory: Sendable {
             names.append(folder.name)
             folder = parent
         }
-        return names.reversed().reduce(folder.name) { $0.appending($1) }
+        return names.reversed().reduce(into: folder.name) { path, name in
+            if path.bytes != [0x2f] { path.bytes.append(0x2f) }
+            path.bytes += name.bytes
+        }
     }
 
     func path(of name: RawPath) -> RawPath { path.appending(name) }

@@ -23,7 +23,7 @@ final class RestoreFile: @unchecked Sendable {
     }
 
     private struct State {
-        var keys: KeyStream
+        var keys: KeyListCursor
         var stored: UInt64 = 0
         var trustsHints = true
         var isExhausted = false
@@ -54,21 +54,17 @@ final class RestoreFile: @unchecked Sendable {
 
     var phase = Phase.build
     var existing: FileHandle?
-    var existingStatus: FileStatus?
     var staged: (place: RestoreStagedFile, file: TargetFile)?
     var linkGroup: RestoreLinks.Group?
 
     /// Takes over a use of `directory`.
     init(_ entry: TreeEntry, _ keys: KeyList, in directory: RestoreDirectory, _ source: any ChunkSource) throws(RestoreFailure) {
         content = try RestoreContent(entry)
-        // The keys may be many: they stand here once.
-        var entry = entry
-        entry.content = .none
         self.entry = entry
         self.keys = keys
         self.directory = directory
         self.source = source
-        state = ConditionLock(State(keys: KeyStream(keys, source)))
+        state = ConditionLock(State(keys: KeyListCursor(keys)))
     }
 
     /// Begins a pass; the caller is inside. `trustsHints` is false once the index has told a wrong length.
@@ -76,7 +72,7 @@ final class RestoreFile: @unchecked Sendable {
         self.phase = phase
         state.withLock { state in
             let trusts = state.trustsHints && trustsHints
-            state = State(keys: KeyStream(keys, source))
+            state = State(keys: KeyListCursor(keys))
             state.trustsHints = trusts
             state.inside = 1
         }
@@ -123,7 +119,7 @@ final class RestoreFile: @unchecked Sendable {
 
     private func nextPiece(_ state: inout State, _ scratch: ChunkScratch) throws(RestoreFailure) -> Piece? {
         do throws(ArchiveError) {
-            while let key = try state.keys.next(scratch) {
+            while let key = try state.keys.next(source, scratch) {
                 var plain: UnsafeRawBufferPointer?
                 let bytes: Int
                 if state.trustsHints, let hint = source.plainBytesHint(key) {

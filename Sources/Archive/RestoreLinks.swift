@@ -1,4 +1,5 @@
 internal import BackupFormat
+internal import Cryptography
 internal import Synchronization
 
 /// The files with several names that are being restored now, each with the names that came up meanwhile.
@@ -7,8 +8,7 @@ internal import Synchronization
 final class RestoreLinks: Sendable {
     struct Group: Hashable, Sendable {
         var staging: ObjectIdentifier
-        var device: UInt64
-        var inode: UInt64
+        var identity: Bytes32
     }
 
     /// A further name, to be made once the first is there. Holds a use of the folder.
@@ -47,6 +47,20 @@ final class RestoreLinks: Sendable {
 
     /// The name of a finished file in the staging folder.
     static func stagedName(_ entry: TreeEntry) -> RawPath {
-        RawPath(String(entry.device, radix: 16) + "-" + String(entry.inode, radix: 16))
+        RawPath(linkIdentity(entry).hex)
     }
+}
+
+/// What the names of one file have in common: device, inode, and what is stored.
+///
+/// The first two alone can mislead: what a backup could not read stands in the snapshot with the number that its device had
+/// when it was read last, and that may be another's by now. To link names of different files would lose one of them.
+func linkIdentity(_ entry: TreeEntry) -> Bytes32 {
+    let never = Timestamp(seconds: 0, nanoseconds: 0)
+    var same = TreeEntry(
+        name: "", type: entry.type, mode: 0, uid: 0, gid: 0, modified: never, changed: never, inode: entry.inode,
+        device: entry.device, linkCount: 1, size: entry.size, content: entry.content)
+    same.deviceNumber = entry.deviceNumber
+    same.extents = entry.extents
+    return sha256(encode(same))
 }

@@ -29,8 +29,10 @@ struct RestoreMetadata {
         var ownerStands = true
         let owner = wantedOwner(entry, status)
         if let owner {
-            changed = true
-            do throws(HostFilesError) { try place.setOwner(owner.user, owner.group) } catch {
+            do throws(HostFilesError) {
+                try place.setOwner(owner.user, owner.group)
+                changed = true
+            } catch {
                 ownerStands = false
                 // Only root can give files away: from anyone else it is not expected.
                 if run.owners.isRoot || error.code != .permission { failed.append(("owner", error)) }

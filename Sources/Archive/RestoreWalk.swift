@@ -36,8 +36,7 @@ final class RestoreWalk {
             let view: TreeEntryView?
             do { view = try cursor.next() } catch {
                 if error.code == .interrupted || error.code == .storage { run.fail(error) }
-                run.report(level.directory.path, "list", "the rest of the folder is lost: \(error.message)")
-                leave()
+                run.report(level.directory.path, "list", "some of what was in the folder is lost: \(error.message)")
                 continue
             }
             guard let view else {

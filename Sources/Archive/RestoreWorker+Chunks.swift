@@ -27,7 +27,7 @@ extension RestoreWorker {
                 run.count(file.entry, unchanged: true)
                 return end(file)
             case .build: try beginBuild(file)
-            case .compare(let status): try beginCompare(file, status)
+            case .compare: try beginCompare(file)
             }
         } catch {
             return end(file, error)
@@ -62,12 +62,11 @@ extension RestoreWorker {
 
     // MARK: Passes
 
-    private func beginCompare(_ file: RestoreFile, _ status: FileStatus) throws(RestoreFailure) {
+    private func beginCompare(_ file: RestoreFile) throws(RestoreFailure) {
         let folder = try file.directory.open()
         // One that cannot be read is simply replaced.
         file.existing = try? folder.openExisting(file.entry.name)
-        file.existingStatus = status
-        guard status.size == file.entry.size, file.existing != nil else { return try beginBuild(file) }
+        guard file.existing?.status.size == file.entry.size else { return try beginBuild(file) }
         file.beginPass(.compare)
     }
 
@@ -99,10 +98,10 @@ extension RestoreWorker {
 
     private func complete(_ file: RestoreFile) {
         do {
-            if file.phase == .compare, let existing = file.existing, let status = file.existingStatus {
+            if file.phase == .compare, let existing = file.existing {
                 let layout = file.content.layout
                 guard try layout.allHoles({ offset, length throws(RestoreFailure) in try isZero(existing, offset, length) }),
-                    try adopt(file.entry, status, in: file.directory)
+                    try adopt(file.entry, existing, in: file.directory)
                 else { return differs(file) }
             } else if let staged = file.staged {
                 file.staged = nil

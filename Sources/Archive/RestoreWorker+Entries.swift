@@ -6,7 +6,7 @@ extension RestoreWorker {
     /// Restores anything but a file or folder. `existing` is something of the same type that bears its name.
     func restoreSpecial(_ entry: TreeEntry, in directory: RestoreDirectory, _ existing: FileStatus?) throws(RestoreFailure) {
         if let existing, try isSame(entry, existing, in: directory) {
-            if try adopt(entry, existing, in: directory) { return }
+            if try adopt(entry, existing, .named(try directory.open(), entry.name), in: directory) { return }
         }
         guard let staging = directory.staging else { return run.count(entry, unchanged: false) }
         let folder = staging.folder(ofWorker: index)
@@ -43,13 +43,19 @@ extension RestoreWorker {
         }
     }
 
+    /// Keeps the file that is there, which is compared and open: it gets its metadata even if by now another bears its name,
+    /// which must not gain the rights of this one.
+    func adopt(_ entry: TreeEntry, _ existing: FileHandle, in directory: RestoreDirectory) throws(RestoreFailure) -> Bool {
+        let file = try HostFilesError.of { () throws(HostFilesError) in try existing.asTarget() }
+        return try adopt(entry, existing.status, .file(file), in: directory)
+    }
+
     /// Keeps what is there and has the right content, and mends its metadata. False when it must be made anew: it has other
     /// names that the snapshot does not know, or that might be anywhere: their metadata is not ours to change.
-    func adopt(
-        _ entry: TreeEntry, _ existing: FileStatus, in directory: RestoreDirectory
+    private func adopt(
+        _ entry: TreeEntry, _ existing: FileStatus, _ place: RestoreMetadata.Place, in directory: RestoreDirectory
     ) throws(RestoreFailure) -> Bool {
         let metadata = RestoreMetadata(run)
-        let place = RestoreMetadata.Place.named(try directory.open(), entry.name)
         if existing.linkCount > 1, entry.linkCount == 1 { return false }
         if existing.linkCount > 1 || run.request.dryRun {
             let isRight = try metadata.isRight(entry, place)

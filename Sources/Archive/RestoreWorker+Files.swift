@@ -8,10 +8,12 @@ extension RestoreWorker {
         switch try decide(entry, in: directory) {
         case .keep: return run.count(entry, unchanged: true)
         case .build: break
-        case .compare(let status):
+        case .compare:
             let folder = try directory.open()
-            if status.size == entry.size, let existing = try? folder.openExisting(entry.name), try isSame(content, existing) {
-                if try adopt(entry, status, in: directory) { return }
+            if let existing = try? folder.openExisting(entry.name), existing.status.size == entry.size,
+                try isSame(content, existing)
+            {
+                if try adopt(entry, existing, in: directory) { return }
             }
         }
         guard let staging = directory.staging else {

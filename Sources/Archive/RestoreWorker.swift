@@ -49,12 +49,11 @@ final class RestoreWorker {
         batch.encoded.withUnsafeBytes { bytes in
             var reader = ByteReader(bytes, "tree")
             while !reader.isAtEnd, !run.isStopping {
-                do throws(FormatError) {
-                    let entry = try TreeEntryView(parsing: &reader).entry()
-                    restore(entry, in: batch.directory)
+                guard let view = try? TreeEntryView(parsing: &reader) else { break }
+                do throws(ArchiveError) {
+                    restore(try decodeEntry(view), in: batch.directory)
                 } catch {
-                    run.report(batch.directory.path, "read a folder", "\(error); the backup that wrote it was faulty")
-                    break
+                    run.report(batch.directory.path(of: RawPath(bytes: Array(view.name))), "read a folder", error.message)
                 }
             }
         }
@@ -133,7 +132,7 @@ final class RestoreWorker {
     /// The group to which a file with several names belongs; nil for one with one name, and in a dry run.
     func linkGroup(_ entry: TreeEntry, _ directory: RestoreDirectory) -> RestoreLinks.Group? {
         guard entry.linkCount > 1, let staging = directory.staging else { return nil }
-        return RestoreLinks.Group(staging: ObjectIdentifier(staging), device: entry.device, inode: entry.inode)
+        return RestoreLinks.Group(staging: ObjectIdentifier(staging), identity: linkIdentity(entry))
     }
 }
 

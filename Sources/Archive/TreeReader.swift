@@ -3,11 +3,12 @@ internal import Glibc
 
 /// Reads a folder's entries in order, one chunk of them in memory at a time. Used by one thread.
 ///
-/// Refuses a tree whose names do not rise, or whose chunks do not end with an entry.
+/// Refuses a tree whose names do not rise, or whose chunks do not end with an entry. After an error it goes on with the next
+/// chunk that can be read: what is lost of a folder is no more than that.
 package final class TreeReader {
     private let source: any ChunkSource
     private let scratch: ChunkScratch
-    private let keys: KeyStream
+    private var keys: KeyListCursor
     private var key: ChunkKey?
     private var chunk: UnsafeMutableRawBufferPointer?
     /// Where in the chunk the next entry starts.
@@ -23,7 +24,7 @@ package final class TreeReader {
     package init(_ keys: KeyList, _ source: any ChunkSource, _ scratch: ChunkScratch) {
         self.source = source
         self.scratch = scratch
-        self.keys = KeyStream(keys, source)
+        self.keys = KeyListCursor(keys)
     }
 
     deinit { chunk?.deallocate() }
@@ -61,8 +62,14 @@ package final class TreeReader {
         let rest = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[offset..<chunkBytes])
         var reader = ByteReader(rest, "tree")
         let view: TreeEntryView
-        do { view = try TreeEntryView(parsing: &reader) } catch { throw TreeReader.damaged("\(error)") }
-        guard rises(to: view.name, UnsafeRawBufferPointer(bytes)) else { throw TreeReader.damaged("its names are not in order") }
+        do { view = try TreeEntryView(parsing: &reader) } catch {
+            leaveChunk()
+            throw TreeReader.damaged("\(error)")
+        }
+        guard rises(to: view.name, UnsafeRawBufferPointer(bytes)) else {
+            leaveChunk()
+            throw TreeReader.damaged("its names are not in order")
+        }
         previous = (offset, lastName)
         if let start = view.name.baseAddress, let base = bytes.baseAddress {
             let position = UnsafeRawPointer(base).distance(to: start)
@@ -79,9 +86,13 @@ package final class TreeReader {
     private func currentChunk() throws(ArchiveError) -> UnsafeMutableRawBufferPointer? {
         if let chunk { return chunk }
         while true {
-            if key == nil { key = try keys.next(scratch) }
+            if key == nil { key = try keys.next(source, scratch) }
             guard let key else { return nil }
-            let plain = try source.read(key, scratch)
+            let plain: UnsafeRawBufferPointer
+            do { plain = try source.read(key, scratch) } catch {
+                leaveChunk()
+                throw error
+            }
             if plain.isEmpty {
                 self.key = nil
                 continue

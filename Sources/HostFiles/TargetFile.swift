@@ -79,6 +79,13 @@ func setExtendedAttribute(_ fd: Int32, _ attribute: ExtendedAttribute) -> Int32 
 }
 
 extension FileHandle {
+    /// The same open file, to set its metadata: whatever bears its name by now is left alone.
+    package func asTarget() throws(HostFilesError) -> TargetFile {
+        let copy = linux_dup(fd)
+        guard copy >= 0 else { throw HostFilesError(errno: -copy, "open once more") }
+        return TargetFile(fd: copy)
+    }
+
     /// Where the next data is from `offset` on, holes skipped; nil when there is nothing but a hole until the end.
     package func nextData(from offset: UInt64) throws(HostFilesError) -> UInt64? {
         guard let position = Int64(exactly: offset) else { return nil }

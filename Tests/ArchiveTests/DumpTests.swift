@@ -50,6 +50,22 @@ struct DumpTests {
         #expect(seen.count == want.count)
     }
 
+    @Test("files that only seem to be names of one file both stand in the archive")
+    func falseLinks() throws {
+        let chunks = MemoryChunks()
+        let nodes = ["a", "b"].map { name in
+            TestNode.file(RawPath(name), Array("content of \(name)".utf8)).with {
+                $0.inode = 12
+                $0.linkCount = 2
+            }
+        }
+        let (bytes, _) = try dump(snapshot([.folder("d", nodes)], chunks), chunks, "/d")
+        for name in ["a", "b"] {
+            let content = Array("content of \(name)".utf8)
+            #expect(stride(from: 0, to: bytes.count, by: 512).contains { bytes[$0...].starts(with: content) })
+        }
+    }
+
     @Test("lost bytes are zeros in an archive and named, and the rest is whole")
     func lost() throws {
         let chunks = MemoryChunks()

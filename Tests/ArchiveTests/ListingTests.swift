@@ -36,6 +36,12 @@ struct ListingTests {
         let found = try list(contents, chunks, recursive: true)
         #expect(found.paths == ["/a", "/e"])
         #expect(found.problems == ["/a"])
+        // Of a large folder, only the part that is lost.
+        let large = snapshot((10..<30).map { .file(RawPath("f\($0)"), []) }, chunks)
+        chunks.lose(large.root.keys[1])
+        let rest = try list(large, chunks)
+        #expect(rest.paths == (10..<30).filter { !(15..<20).contains($0) }.map { RawPath("/f\($0)") })
+        #expect(rest.problems == ["/"])
     }
 
     @Test("finds each of many entries, reading few chunks")

@@ -74,6 +74,24 @@ struct RestoreAttackTests {
         #expect(folder.look() == expected(tree))
     }
 
+    @Test("a file put in place of one that is right already gains nothing of its metadata", arguments: [700, 80_000])
+    func swappedFile(size: Int) throws {
+        let chunks = MemoryChunks()
+        let folder = TestFolder()
+        let node = TestNode.file("program", noise(size), mode: 0o4755)
+        let contents = snapshot([node], chunks)
+        try restore(contents, chunks, to: folder)
+        chmod(folder.path + "/t/program", 0o755)
+        folder.write("evil", [6])
+        chmod(folder.path + "/evil", 0o700)
+        // Once its content has been compared, and before its mode is set.
+        chunks.onKey { rename(folder.path + "/evil", folder.path + "/t/program") }
+        try restore(contents, chunks, to: folder)
+        let status = try #require(statusOf(folder.path + "/t/program"))
+        #expect(folder.read("t/program") == [6])
+        #expect(status.st_mode & 0o7777 == 0o700)
+    }
+
     @Test("refuses a staging folder that others may write to")
     func foreignStaging() throws {
         let chunks = MemoryChunks()

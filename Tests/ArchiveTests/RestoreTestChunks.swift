@@ -13,6 +13,7 @@ final class MemoryChunks: ChunkSource {
         var chunks: [Bytes32: [UInt8]] = [:]
         var lost: Set<Bytes32> = []
         var onRead: (@Sendable (Int) -> Void)?
+        var onKey: (@Sendable () -> Void)?
         var reads = 0
     }
 
@@ -25,6 +26,9 @@ final class MemoryChunks: ChunkSource {
 
     /// Calls `body` before each read, with how many there were.
     func onRead(_ body: @escaping @Sendable (Int) -> Void) { state.withLock { $0.onRead = body } }
+
+    /// Calls `body` after each look at the key of some bytes.
+    func onKey(_ body: @escaping @Sendable () -> Void) { state.withLock { $0.onKey = body } }
 
     func store(_ bytes: [UInt8]) -> ChunkKey {
         let key = sha256(bytes)
@@ -53,7 +57,10 @@ final class MemoryChunks: ChunkSource {
         }
     }
 
-    func key(of plaintext: UnsafeRawBufferPointer) -> ChunkKey { ChunkKey(sha256(plaintext)) }
+    func key(of plaintext: UnsafeRawBufferPointer) -> ChunkKey {
+        defer { state.withLock { $0.onKey }?() }
+        return ChunkKey(sha256(plaintext))
+    }
 
     /// Stores a stream in chunks of `chunkBytes`, with lists of keys nested `levels` deep.
     func store(stream bytes: [UInt8], chunkBytes: Int, levels: UInt8 = 0) -> KeyList {
@@ -62,8 +69,7 @@ final class MemoryChunks: ChunkSource {
         }
         for _ in 0..<levels {
             let list = keys.flatMap { $0.value.bytes }
-            // Not a multiple of a key's length, so that keys lie across chunks.
-            keys = stride(from: 0, to: list.count, by: 1000).map { store(Array(list[$0..<min($0 + 1000, list.count)])) }
+            keys = stride(from: 0, to: list.count, by: 992).map { store(Array(list[$0..<min($0 + 992, list.count)])) }
         }
         return KeyList(levels: levels, keys: keys)
     }

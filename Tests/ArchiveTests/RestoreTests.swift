@@ -150,6 +150,22 @@ struct RestoreTests {
         #expect(folder.look() == expected(tree))
     }
 
+    @Test("a lost part of a folder's listing costs the entries in it, no others")
+    func lostListing() throws {
+        let chunks = MemoryChunks()
+        let folder = TestFolder()
+        let contents = snapshot([.folder("d", (10..<40).map { .file(RawPath("f\($0)"), noise(2000)) }), .file("z", [1])], chunks)
+        guard case .stored(let keys)? = try findEntry(at: "/d", in: contents.root, chunks, try ChunkScratch())?.content else {
+            Issue.record("no folder")
+            return
+        }
+        chunks.lose(keys.keys[2])
+        let report = try restore(contents, chunks, to: folder)
+        #expect(report.errors.map(\.path) == [folder.target.appending("d")])
+        let found = folder.look().keys.sorted()
+        #expect(found == ["d"] + (10..<40).filter { !(20..<25).contains($0) }.map { "d/f\($0)" } + ["z"])
+    }
+
     @Test("goes down thousands of folders")
     func deep() throws {
         let chunks = MemoryChunks()
