@@ -145,12 +145,12 @@ private struct BackupAttempt {
         }
         var folderMemo: FolderMemo?
         if let contents = memo?.contents {
-            folderMemo = FolderMemo(range: nil, encoded: [], tree: contents.root, parentDevice: status.device)
+            folderMemo = FolderMemo(range: nil, encoded: [], tree: contents.root)
         }
         run_.scheduler.push(
             BackupFolder(
-                run: run_, parent: nil, slot: 0, name: "/", path: "/", status: status, memo: folderMemo,
-                selection: PathSelection.root(request.paths)))
+                run: run_, parent: nil, slot: 0, name: "/", status: status, memo: folderMemo,
+                selection: PathSelection(request.paths)))
     }
 
     /// Makes the packs durable, then the snapshot that needs them.

@@ -8,7 +8,8 @@ final class BackupFile: Sendable {
     private let folder: BackupFolder
     private let slot: Int
     private let name: RawPath
-    private let status: FileStatus
+    /// Of a file with several names.
+    private let identity: FileIdentity?
     /// Its entry in the last backup, encoded.
     private let last: [UInt8]?
 
@@ -17,11 +18,11 @@ final class BackupFile: Sendable {
     private static let rereadBytesMax = 1 << 30
     static let readBytes = 256 << 10
 
-    init(_ folder: BackupFolder, _ slot: Int, _ name: RawPath, _ status: FileStatus, last: [UInt8]?) {
+    init(_ folder: BackupFolder, _ slot: Int, _ name: RawPath, _ identity: FileIdentity?, last: [UInt8]?) {
         self.folder = folder
         self.slot = slot
         self.name = name
-        self.status = status
+        self.identity = identity
         self.last = last
     }
 
@@ -34,15 +35,24 @@ final class BackupFile: Sendable {
         } catch {
             switch error {
             case .archive(let error): throw error
-            case .file(let error): try resolve(try lastKnown(error, worker), worker)
+            case .file(let error):
+                try resolve(try lastKnown(error, worker), worker)
+                // Each of the others has a last known state of its own.
+                for other in identity.map({ folder.run.linkedFiles.end($0) }) ?? [] { folder.run.scheduler.push(other) }
             }
         }
     }
 
+    private func open() throws(SmallFileError) -> FileHandle {
+        defer { folder.releaseHandle() }
+        guard let handle = folder.handle else { throw .file(HostFilesError(.other, "open")) }
+        return try onFile { () throws(HostFilesError) in try handle.openFile(name) }
+    }
+
     private func readUntilStill(_ worker: BackupWorker) throws(SmallFileError) {
-        guard let handle = folder.handle else { return }
-        let file = try onFile { () throws(HostFilesError) in try handle.openFile(name) }
-        var before = status
+        let file = try open()
+        // As it was when it was opened: the listing may be long ago.
+        var before = file.status
         for attempt in 1...BackupFile.attemptsMax {
             let content = FileContent(self)
             let (size, extents) = try readContent(of: file, before, into: content, worker)
@@ -72,7 +82,7 @@ final class BackupFile: Sendable {
     private func readContent(
         of file: FileHandle, _ status: FileStatus, into content: FileContent, _ worker: BackupWorker
     ) throws(SmallFileError) -> (size: UInt64, extents: [Extent]?) {
-        let extents = try onFile { () throws(HostFilesError) in try file.dataExtents() }
+        let extents = try onFile { () throws(HostFilesError) in try file.dataExtents(of: status) }
         var cutter = ChunkCutting(content, worker)
         defer { cutter.giveBack() }
         guard let extents else {
@@ -107,18 +117,37 @@ final class BackupFile: Sendable {
     }
 
     private func lastKnown(_ error: HostFilesError, _ worker: BackupWorker) throws(ArchiveError) -> SlotValue {
-        guard let last else { return try folder.lastKnown(nil, path, error, worker) }
+        let isKept = error.code != .notFound
+        guard let last else { return try folder.lastKnown(nil, path, error, isKept: isKept, worker) }
         let result = last.withUnsafeBytes { bytes in
             Result { () throws(ArchiveError) in
                 var reader = ByteReader(bytes, "tree entry")
-                return try folder.lastKnown(try? TreeEntryView(parsing: &reader), path, error, worker)
+                return try folder.lastKnown(try? TreeEntryView(parsing: &reader), path, error, isKept: isKept, worker)
             }
         }
         return try result.get()
     }
 
-    /// Hands the entry to the folder.
-    func resolve(_ value: SlotValue, _ worker: BackupWorker) throws(ArchiveError) {
+    /// Hands the entry to the folder, and to those of its other names.
+    func resolve(_ entry: TreeEntry, _ worker: BackupWorker) throws(ArchiveError) {
+        folder.run.linkedFiles.keep(entry)
+        try resolve(.encoded(encode(entry)), worker)
+        guard let identity else { return }
+        for other in folder.run.linkedFiles.end(identity) {
+            if entry.marks.isEmpty { try other.take(entry, worker) } else { folder.run.scheduler.push(other) }
+        }
+    }
+
+    /// Takes over what was read under another name.
+    private func take(_ entry: TreeEntry, _ worker: BackupWorker) throws(ArchiveError) {
+        folder.releaseHandle()
+        folder.run.progress.bytes.add(Int(clamping: entry.size), ordering: .relaxed)
+        var entry = entry
+        entry.name = name
+        try resolve(.encoded(encode(entry)), worker)
+    }
+
+    private func resolve(_ value: SlotValue, _ worker: BackupWorker) throws(ArchiveError) {
         folder.slots.resolve(slot, value)
         try BackupFolder.settle(folder, worker)
     }
@@ -254,7 +283,7 @@ final class FileContent: Sendable {
         }
         guard let done, var entry = done.entry else { return }
         entry.content = .stored(try keyList(done, worker))
-        try file.resolve(.encoded(encode(entry)), worker)
+        try file.resolve(entry, worker)
     }
 
     private func keyList(_ state: State, _ worker: BackupWorker) throws(ArchiveError) -> KeyList {

@@ -1,5 +1,6 @@
 internal import BackupFormat
 internal import HostFiles
+internal import Synchronization
 
 /// The folder's entry in the last backup's tree of its parent.
 struct FolderMemo: Sendable {
@@ -7,8 +8,6 @@ struct FolderMemo: Sendable {
     let range: Range<Int>?
     let encoded: [UInt8]
     let tree: KeyList
-    /// The device that its parent was on, then.
-    let parentDevice: UInt64
 }
 
 /// One folder on its way into a tree: scanned by one worker at a time, completed by whoever finishes its last entry.
@@ -19,22 +18,27 @@ final class BackupFolder: @unchecked Sendable {
     // SAFETY: the fields of the scan belong to the worker that the scheduler gave the folder to; those of the result to the
     // one that ``BackupSlots`` lets drain. Both are handed over under locks.
     let run: BackupRun
-    let parent: BackupFolder?
+    private(set) var parent: BackupFolder?
     /// Where the result goes in `parent`.
     let slot: Int
     let name: RawPath
-    let path: RawPath
-    let status: FileStatus
     let memo: FolderMemo?
-    /// The only entries to look at; nil for all.
-    let selection: PathSelection?
+    /// What of it is to be backed up.
+    let selection: PathSelection
     let slots = BackupSlots()
+    /// Something that is in it stays out of the snapshot.
+    private let isIncomplete: Atomic<Bool>
+    /// The scan, and those folders and files inside that are still to be opened by way of ``handle``.
+    private let handleUses = Atomic<Int>(1)
 
     // The scan.
-    var handle: DirectoryHandle?
-    var names: FolderNames?
+    private(set) var status: FileStatus
+    private(set) var handle: DirectoryHandle?
+    private var names: FolderNames?
     var cursor: MemoCursor?
-    private(set) var attributes: [ExtendedAttribute]?
+    private var attributes: [ExtendedAttribute]?
+    /// All of it is listed, so that what the memo has besides is not there any more.
+    private(set) var isListedWhole = false
 
     // The result.
     private var builder: TreeBuilder?
@@ -46,34 +50,72 @@ final class BackupFolder: @unchecked Sendable {
     private var keepsMemo = false
 
     init(
-        run: BackupRun, parent: BackupFolder?, slot: Int, name: RawPath, path: RawPath, status: FileStatus, memo: FolderMemo?,
-        selection: PathSelection?
+        run: BackupRun, parent: BackupFolder?, slot: Int, name: RawPath, status: FileStatus, memo: FolderMemo?,
+        selection: PathSelection, isIncomplete: Bool = false
     ) {
         self.run = run
         self.parent = parent
         self.slot = slot
         self.name = name
-        self.path = path
         self.status = status
         self.memo = memo
         self.selection = selection
+        self.isIncomplete = Atomic(isIncomplete)
+    }
+
+    deinit {
+        // One after the other: each released from within the last, those above in a deep walk would overflow the stack.
+        var above = parent
+        parent = nil
+        while above != nil, isKnownUniquelyReferenced(&above) {
+            let next = above?.parent
+            above?.parent = nil
+            above = next
+        }
+    }
+
+    /// Made anew each time: kept in every folder on the way down, paths would take memory by the square of the depth.
+    var path: RawPath {
+        var names: [RawPath] = []
+        var folder = self
+        while let parent = folder.parent {
+            names.append(folder.name)
+            folder = parent
+        }
+        return names.isEmpty ? folder.name : RawPath(bytes: names.reversed().flatMap { [0x2f] + $0.bytes })
+    }
+
+    /// Notes that something which is in the folder will not be in the snapshot: a restore must not take it for deleted.
+    func noteIncomplete() { isIncomplete.store(true, ordering: .relaxed) }
+
+    /// Keeps ``handle`` for one more that will open something by way of it.
+    func retainHandle() { handleUses.add(1, ordering: .relaxed) }
+
+    /// Ends one use; with the last, the folder is closed. So, few are open however deep the walk is.
+    func releaseHandle() {
+        if handleUses.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { handle = nil }
     }
 
     /// Scans the folder, or goes on with it, and completes it if nothing is left to wait for.
     func scan(_ worker: BackupWorker) throws(ArchiveError) {
         if names == nil, !(try begin(worker)) {
+            releaseHandle()
             slots.scanEnded()
             return try BackupFolder.settle(self, worker)
         }
+        // Where there are patterns that ask for it.
+        let directory = run.rules == nil ? nil : path
         while let entry = try nextName(worker) {
             if run.progress.isStopping { throw ArchiveError(.interrupted, "back up", "stopped on request") }
-            try scanEntry(entry.name, hint: entry.type, worker)
+            try scanEntry(entry.name, hint: entry.type, directory, worker)
             if slots.mustSuspend() { return try BackupFolder.settle(self, worker) }
         }
+        try endNames(directory, worker)
         if let names { worker.giveBack(names) }
         names = nil
         if cursor?.failed == true { run.noteMemoTrouble() }
         cursor = nil
+        releaseHandle()
         run.progress.directories.add(1, ordering: .relaxed)
         slots.scanEnded()
         try BackupFolder.settle(self, worker)
@@ -84,23 +126,21 @@ final class BackupFolder: @unchecked Sendable {
         do throws(HostFilesError) {
             let handle = try openHandle()
             self.handle = handle
-            if memoStatus(differsFrom: status) { attributes = try handle.extendedAttributes() }
+            // To open a folder may mount something on it, which to look at it does not.
+            if handle.mountGuard != nil { status = try handle.status() }
+            if memoStatus(differsFrom: status) { attributes = readAttributes(handle) }
             let names = worker.names()
             self.names = names
-            var only = selection
-            if only == nil { only = try onlyCacheTag(handle) }
+            let only = selection.isWhole ? try onlyCacheTag(handle) : selection.names
             try names.read(handle, only: only)
-            if names.isEmpty, selection == nil, isLostMount {
-                throw HostFilesError(.io, "mount", path: path, detail: "the file system that was mounted here is gone")
-            }
+            isListedWhole = only == nil
+            if isListedWhole, names.isEmpty, isLostMount { throw BackupFolder.mountIsGone }
         } catch {
             if let names { worker.giveBack(names) }
             names = nil
             keepsMemo = memo != nil
-            run.record(
-                path, error.operation,
-                error.reason + (error.detail.isEmpty ? "" : ": \(error.detail)")
-                    + (keepsMemo ? "; its last known content is kept" : ""))
+            noteIncomplete()
+            run.record(path, error.operation, error.cause + (keepsMemo ? "; its last known content is kept" : ""))
             return false
         }
         openMemo(worker)
@@ -108,20 +148,31 @@ final class BackupFolder: @unchecked Sendable {
     }
 
     private func openHandle() throws(HostFilesError) -> DirectoryHandle {
-        guard let parent = parent?.handle else { return try DirectoryHandle.open("/", mounts: run.mounts) }
-        let result = name.bytes.withUnsafeBytes { name in Result { () throws(HostFilesError) in try parent.openDirectory(name) } }
-        return try result.get()
+        guard let parent else { return try DirectoryHandle.open("/", mounts: run.mounts) }
+        defer { parent.releaseHandle() }
+        guard let above = parent.handle else { throw HostFilesError(.other, "open the folder") }
+        return try name.withBytes { name throws(HostFilesError) in try above.openDirectory(name) }
     }
 
-    /// With `--exclude-caches`, a folder marked as a cache is kept as just its mark.
-    private func onlyCacheTag(_ handle: DirectoryHandle) throws(HostFilesError) -> PathSelection? {
+    /// The folder's own attributes; if they cannot be read, the last known ones, and the problem is recorded.
+    private func readAttributes(_ handle: DirectoryHandle) -> [ExtendedAttribute] {
+        do throws(HostFilesError) { return try handle.extendedAttributes() } catch {
+            noteIncomplete()
+            run.record(path, error.operation, error.cause)
+            return memoEntry?.attributes ?? []
+        }
+    }
+
+    /// With `--exclude-caches`, a folder marked as a cache is kept as just its mark, and what was named inside.
+    private func onlyCacheTag(_ handle: DirectoryHandle) throws(HostFilesError) -> [RawPath]? {
         guard run.request.exclusions.caches, let file = try? handle.openFile(CacheDirectoryTag.name) else { return nil }
         var start = [UInt8](repeating: 0, count: CacheDirectoryTag.signature.count)
         let result = start.withUnsafeMutableBytes { start in
             Result { () throws(HostFilesError) in try file.read(into: start, at: 0) }
         }
         guard try result.get() == start.count, start == CacheDirectoryTag.signature else { return nil }
-        return PathSelection.names([CacheDirectoryTag.name])
+        noteIncomplete()
+        return Set(selection.names + [CacheDirectoryTag.name]).sorted()
     }
 
     private func nextName(_ worker: BackupWorker) throws(ArchiveError) -> FolderNames.Name? {
@@ -149,14 +200,17 @@ final class BackupFolder: @unchecked Sendable {
         }
     }
 
+    private var isMountPoint: Bool { parent.map { status.isMountPoint(in: $0.status) } ?? false }
+
     /// A folder that was the top of another file system, is no more, and is empty: that one is away, its files not deleted.
     private var isLostMount: Bool {
-        guard let memo, let parent, let before = memoView?.device else { return false }
-        return before != memo.parentDevice && status.device == parent.status.device
+        guard let memo, let marks = memoView?.marks else { return false }
+        return marks.contains(.mountPoint) && !isMountPoint && memo.tree != .empty
+            && (selection.isNamed || !run.request.exclusions.oneFileSystem)
     }
 
-    /// The device that this folder was on in the last backup.
-    var memoDevice: UInt64? { memoView?.device }
+    static let mountIsGone = HostFilesError(
+        .io, "mount", detail: "the file system that was mounted here is gone (leave the path out if that is for good)")
 
     private var memoView: TreeEntryView? {
         memo?.encoded.withUnsafeBytes { bytes in
@@ -168,7 +222,14 @@ final class BackupFolder: @unchecked Sendable {
 
     private func memoStatus(differsFrom status: FileStatus) -> Bool {
         guard let view = memoView else { return true }
-        return !isUnchanged(view, status)
+        return !isUnchanged(view, status) || !run.isSettled(view.changed)
+    }
+
+    /// The marks of its entry, once all that is in it is known.
+    private var marks: EntryMarks {
+        var marks: EntryMarks = isMountPoint ? .mountPoint : []
+        if isIncomplete.load(ordering: .relaxed) { marks.insert(.incomplete) }
+        return marks
     }
 
     /// Adds one entry, in order.
@@ -177,7 +238,9 @@ final class BackupFolder: @unchecked Sendable {
     }
 
     /// Adds an entry that is as the memo has it.
-    func putUnchanged(_ view: TreeEntryView, _ worker: BackupWorker) throws(ArchiveError) {
+    func putUnchanged(_ view: TreeEntryView, _ status: FileStatus, _ worker: BackupWorker) throws(ArchiveError) {
+        if run.request.dryRun { return }
+        if let moved = renumbered(view, status) { return try put(.encoded(moved), worker) }
         if let range = rangeInMemo(view) { return try put(.unchanged(range), worker) }
         if slots.mayApplyNow(orQueue: .encoded(Array(view.encoded))) {
             try builder?.append(view.encoded, name: view.name, run.gear, worker.writer)
@@ -192,6 +255,7 @@ final class BackupFolder: @unchecked Sendable {
     }
 
     private func apply(_ value: SlotValue, _ worker: BackupWorker) throws(ArchiveError) {
+        if run.request.dryRun { return }
         switch value {
         case .omitted: break
         case .unchanged(let range):
@@ -246,7 +310,7 @@ final class BackupFolder: @unchecked Sendable {
 
     /// The finished tree: the memo's if nothing differs.
     private func closeTree(_ worker: BackupWorker) throws(ArchiveError) -> KeyList {
-        handle = nil
+        if run.request.dryRun { return .empty }
         if keepsMemo, let memo {
             if !run.verifiesMemo { return memo.tree }
             if try run.reuseTree(memo.tree, worker) { return memo.tree }
@@ -262,16 +326,17 @@ final class BackupFolder: @unchecked Sendable {
 
     /// This folder's entry in its parent's tree.
     private func entry(_ tree: KeyList) throws(ArchiveError) -> SlotValue {
-        if let memo, tree == memo.tree, !keepsMemo, !memoStatus(differsFrom: status) {
+        if let memo, tree == memo.tree, !keepsMemo, memoView?.marks == marks, !memoStatus(differsFrom: status) {
             return memo.range.map { .unchanged($0) } ?? .encoded(memo.encoded)
         }
         var entry: TreeEntry
         if keepsMemo, let last = memoEntry {
             entry = last
-            entry.marks.insert(.stale)
+            entry.marks.insert(.incomplete)
         } else {
             entry = run.entry(name: name, status: status, content: .stored(tree))
             entry.attributes = attributes ?? memoEntry?.attributes ?? []
+            entry.marks = marks
         }
         entry.content = .stored(tree)
         return .encoded(encode(entry))
@@ -283,6 +348,14 @@ final class BackupFolder: @unchecked Sendable {
             return try? TreeEntryView(parsing: &reader).entry()
         }
     }
+}
+
+/// An entry that is as the memo has it but for the number of its device, which changes from boot to boot: names of one file
+/// must agree on it, whether they are taken over or read. Nil where that is the same or does not matter.
+func renumbered(_ view: TreeEntryView, _ status: FileStatus) -> [UInt8]? {
+    guard view.linkCount > 1, view.device != status.device, var entry = try? view.entry() else { return nil }
+    entry.device = status.device
+    return encode(entry)
 }
 
 /// The entry's bytes, as a tree holds them.

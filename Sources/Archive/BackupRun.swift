@@ -16,6 +16,7 @@ final class BackupRun: Sendable {
     let cutter: GearCutter
     let rules: ExclusionRules?
     let unchangedFiles = Atomic<Int>(0)
+    let linkedFiles = LinkedFiles()
     /// Everything taken over from the memo is looked up first: some packs have gone since it was made.
     let verifiesMemo: Bool
 
@@ -63,49 +64,59 @@ final class BackupRun: Sendable {
         Array(try source.read(key, worker.scratch))
     }
 
-    /// Whether an entry of the memo can be taken over: false if some of its content is no longer stored.
+    /// Whether an entry of the memo can be taken over, a folder with all below it: false if some of it is no longer stored.
     func mayReuse(_ view: TreeEntryView, _ worker: BackupWorker) throws(ArchiveError) -> Bool {
-        guard verifiesMemo else { return true }
-        guard let keys = try? view.storedKeys() else { return true }
-        return try reuse(keys, worker) { _ in true }
+        guard verifiesMemo, let keys = try? view.storedKeys() else { return true }
+        return view.type == .directory ? try reuseTree(keys, worker) : try reuse(keys, worker)
     }
 
     /// The same for a whole tree.
     func reuseTree(_ tree: KeyList, _ worker: BackupWorker) throws(ArchiveError) -> Bool {
-        try reuse(tree, worker) { (key) throws(ArchiveError) in
-            let chunk = MemoChunk(try self.readChunk(key, worker))
-            var entries = ByteReader(chunk.bytes, "tree")
-            while !entries.isAtEnd {
-                guard let view = try? TreeEntryView(parsing: &entries), let keys = try? view.storedKeys() ?? .empty else {
-                    return false
+        guard try reuse(tree, worker) else { return false }
+        let cursor = TreeCursor(tree, path: "/", source, worker.scratch)
+        while cursor.depth > 0 {
+            if progress.isStopping { throw interrupted("back up") }
+            let found: (type: EntryType, name: [UInt8], keys: KeyList)?
+            do {
+                if let view = try cursor.next() {
+                    found = (view.type, Array(view.name), try view.storedKeys() ?? .empty)
+                } else {
+                    found = nil
                 }
-                if view.type == .directory {
-                    if !(try self.reuseTree(keys, worker)) { return false }
-                } else if !(try self.reuse(keys, worker, { _ in true })) {
-                    return false
-                }
+            } catch {
+                try rethrowUnlessLost(error)
+                return false
             }
-            return true
+            guard let found else {
+                cursor.ascend()
+                continue
+            }
+            guard try reuse(found.keys, worker) else { return false }
+            if found.type == .directory, found.keys != .empty { cursor.descend(found.name, found.keys) }
         }
+        return true
     }
 
-    private func reuse(
-        _ list: KeyList, _ worker: BackupWorker, _ inside: (ChunkKey) throws(ArchiveError) -> Bool
-    ) throws(ArchiveError) -> Bool {
+    /// Notes that the chunks of a stream, and the lists that name them, are still needed; false if some are not stored.
+    private func reuse(_ list: KeyList, _ worker: BackupWorker) throws(ArchiveError) -> Bool {
         var keys = KeyListCursor(list)
-        var complete = true
-        do throws(ArchiveError) {
+        var isComplete = true
+        do {
             while let key = try keys.next(read: { (key) throws(ArchiveError) in
-                if !(try worker.writer.reuse(key)) { complete = false }
+                if !(try worker.writer.reuse(key)) { isComplete = false }
                 return try self.readChunk(key, worker)
             }) {
-                guard complete, try worker.writer.reuse(key), try inside(key) else { return false }
+                guard isComplete, try worker.writer.reuse(key) else { return false }
             }
         } catch {
-            if error.code == .interrupted || error.code == .storage { throw error }
+            try rethrowUnlessLost(error)
             return false
         }
-        return complete
+        return isComplete
+    }
+
+    private func rethrowUnlessLost(_ error: any Error) throws(ArchiveError) {
+        if let error = error as? ArchiveError, error.code == .interrupted || error.code == .storage { throw error }
     }
 
     func noteMemoTrouble() { memoTroubled.store(true, ordering: .relaxed) }
@@ -139,87 +150,4 @@ final class BackupRun: Sendable {
 
     var rootTree: KeyList? { root.withLock { $0 } }
     var ownerNames: (users: [SnapshotContents.OwnerName], groups: [SnapshotContents.OwnerName]) { owners.names() }
-}
-
-/// The problems of one backup: each is reported at once and kept for the snapshot, up to a bound.
-final class ProblemLog: Sendable {
-    private struct State {
-        var encoded: [UInt8] = [0]
-        var count = 0
-        var first: [FileProblem] = []
-    }
-
-    private let state = Mutex(State())
-    private let report: @Sendable (FileProblem) -> Void
-    /// Bytes of encoded problems kept for the snapshot; all are counted and reported.
-    private static let keptBytesMax = Limits.chunkBytesMax - (64 << 10)
-    private static let listedMax = 10_000
-
-    init(report: @escaping @Sendable (FileProblem) -> Void) { self.report = report }
-
-    func add(_ problem: FileProblem) {
-        state.withLock { state in
-            state.count += 1
-            if state.first.count < ProblemLog.listedMax { state.first.append(problem) }
-            if state.encoded.count < ProblemLog.keptBytesMax {
-                var writer = ByteWriter()
-                writer.byteString(problem.path.bytes)
-                writer.byteString(Array(problem.operation.utf8))
-                writer.byteString(Array(problem.reason.utf8))
-                if state.encoded.count + writer.count < ProblemLog.keptBytesMax { state.encoded.append(contentsOf: writer.bytes) }
-            }
-        }
-        report(problem)
-    }
-
-    var count: Int { state.withLock { $0.count } }
-    var listed: [FileProblem] { state.withLock { $0.first } }
-
-    /// Stores them; the stream's keys.
-    func store(_ writer: ChunkWriter) throws(ArchiveError) -> KeyList {
-        var encoded = state.withLock { $0.encoded }
-        if encoded.count == 1 { return .empty }
-        return KeyList(levels: 0, keys: [try storeChunk(&encoded, writer)])
-    }
-}
-
-/// Which users and groups own what is backed up, for their names.
-final class OwnerCollector: Sendable {
-    private struct State: ~Copyable {
-        var users: [UInt32: [UInt8]]
-        var groups: [UInt32: [UInt8]]
-        var last: (uid: UInt32, gid: UInt32)?
-        var lookup = OwnerNames()
-    }
-
-    private let state: Mutex<State>
-
-    init(users: [SnapshotContents.OwnerName], groups: [SnapshotContents.OwnerName]) {
-        func table(_ names: [SnapshotContents.OwnerName]) -> [UInt32: [UInt8]] {
-            Dictionary(names.map { ($0.number, $0.name) }, uniquingKeysWith: { $1 })
-        }
-        state = Mutex(State(users: table(users), groups: table(groups), last: nil))
-    }
-
-    func note(uid: UInt32, gid: UInt32) {
-        state.withLock { state in
-            if let last = state.last, last.uid == uid, last.gid == gid { return }
-            state.last = (uid, gid)
-            if state.users[uid] == nil, state.users.count < Limits.ownerNamesMax {
-                state.users[uid] = state.lookup.userName(uid)
-            }
-            if state.groups[gid] == nil, state.groups.count < Limits.ownerNamesMax {
-                state.groups[gid] = state.lookup.groupName(gid)
-            }
-        }
-    }
-
-    func names() -> (users: [SnapshotContents.OwnerName], groups: [SnapshotContents.OwnerName]) {
-        func list(_ table: [UInt32: [UInt8]]) -> [SnapshotContents.OwnerName] {
-            table.keys.sorted().compactMap { number in
-                table[number].flatMap { $0.isEmpty ? nil : SnapshotContents.OwnerName(number: number, name: $0) }
-            }
-        }
-        return state.withLock { (list($0.users), list($0.groups)) }
-    }
 }

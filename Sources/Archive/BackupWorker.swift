@@ -28,6 +28,7 @@ final class BackupWorker {
             }
         } catch {
             run.scheduler.fail(error)
+            run.linkedFiles.cancel()
         }
     }
 
@@ -61,13 +62,13 @@ final class BackupWorker {
     /// Something to list a folder with.
     func names() -> FolderNames {
         spareNames.popLast()
-            ?? FolderNames(
-                SortedListing(scratch: listingScratch, budgetBytes: run.plan.listingBytes, spillFolder: run.scratchDirectory))
+            ?? FolderNames(listingScratch, budgetBytes: run.plan.listingBytes, spillFolder: run.scratchDirectory)
     }
 
     func giveBack(_ names: FolderNames) {
         names.reset()
-        if spareNames.count < 4 { spareNames.append(names) }
+        // Those of a folder that another worker began would read into that worker's buffer while it does so, too.
+        if names.scratch === listingScratch, spareNames.count < 4 { spareNames.append(names) }
     }
 
     /// Reads a file of at most one chunk in one go; its encoded entry, or nil if it turned out to be larger.
@@ -112,6 +113,7 @@ final class BackupWorker {
                     throw .archive(error)
                 }
             }
+            run.linkedFiles.keep(entry)
             return .encoded(encode(entry))
         }
     }

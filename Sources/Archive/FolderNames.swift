@@ -9,16 +9,21 @@ final class FolderNames {
         let type: EntryType?
     }
 
+    /// What ``read(_:only:)`` reads into: that of one thread.
+    let scratch: ListingScratch
     private let listing: SortedListing
     private var selected: [MemoChunk]?
     private var position = 0
 
-    init(_ listing: SortedListing) { self.listing = listing }
+    init(_ scratch: ListingScratch, budgetBytes: Int, spillFolder: RawPath) {
+        self.scratch = scratch
+        listing = SortedListing(scratch: scratch, budgetBytes: budgetBytes, spillFolder: spillFolder)
+    }
 
-    /// Lists `folder`, or takes just the names of `selection`.
-    func read(_ folder: DirectoryHandle, only selection: PathSelection?) throws(HostFilesError) {
+    /// Lists `folder`, or takes just these names.
+    func read(_ folder: DirectoryHandle, only names: [RawPath]?) throws(HostFilesError) {
         position = 0
-        selected = selection?.names.map { MemoChunk($0.bytes) }
+        selected = names?.map { MemoChunk($0.bytes) }
         if selected == nil { try listing.read(folder) }
     }
 

@@ -23,6 +23,8 @@ struct MemoCursor {
     private var chunk: MemoChunk?
     private var offset = 0
     private var peeked: TreeEntryView?
+    /// Entries, encoded, that were the tops of other file systems and that nobody asked for.
+    private(set) var skippedMounts: [[UInt8]] = []
     /// Set once the memo could not be read to its end.
     private(set) var failed = false
 
@@ -44,11 +46,26 @@ struct MemoCursor {
             case 0:
                 peeked = nil
                 return view
-            case ..<0: peeked = nil
+            case ..<0: skip(view)
             default: return nil
             }
         }
         return nil
+    }
+
+    /// Skips all that is left.
+    mutating func skipRest(read: (ChunkKey) throws(ArchiveError) -> [UInt8]) {
+        while !failed, let view = peek(read: read) { skip(view) }
+    }
+
+    mutating func takeSkippedMounts() -> [[UInt8]] {
+        defer { skippedMounts = [] }
+        return skippedMounts
+    }
+
+    private mutating func skip(_ view: TreeEntryView) {
+        if view.marks.contains(.mountPoint) { skippedMounts.append(Array(view.encoded)) }
+        peeked = nil
     }
 
     private mutating func peek(read: (ChunkKey) throws(ArchiveError) -> [UInt8]) -> TreeEntryView? {

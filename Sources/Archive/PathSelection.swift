@@ -1,31 +1,59 @@
 internal import BackupFormat
 
-/// Which paths below a folder a backup takes: the folders on the way to what was asked for, and all of what was asked for.
-final class PathSelection: Sendable {
-    private let children: [RawPath: PathSelection?]
+/// Which paths are meant, as a tree of names: a path in it stands for itself and everything below.
+struct PathSelection: Sendable {
+    /// A path that was named, or a folder on the way to one.
+    private final class Node: Sendable {
+        let isNamed: Bool
+        let children: [RawPath: Node]
 
-    private init(children: [RawPath: PathSelection?]) { self.children = children }
-
-    /// The selection at `/` for these absolute paths; nil where `/` itself is among them, which means everything.
-    static func root(_ paths: [RawPath]) -> PathSelection? { make(paths.map { $0.components[...] }) }
-
-    /// Just these names.
-    static func names(_ names: [RawPath]) -> PathSelection {
-        PathSelection(children: Dictionary(uniqueKeysWithValues: names.map { ($0, nil) }))
-    }
-
-    private static func make(_ paths: [ArraySlice<RawPath>]) -> PathSelection? {
-        var byName: [RawPath: [ArraySlice<RawPath>]] = [:]
-        for path in paths {
-            guard let first = path.first else { return nil }
-            byName[first, default: []].append(path.dropFirst())
+        init(_ paths: [ArraySlice<RawPath>]) {
+            isNamed = paths.contains(where: \.isEmpty)
+            let inner = paths.filter { !$0.isEmpty }
+            children = Dictionary(grouping: inner) { $0.first ?? "" }.mapValues { Node($0.map { $0.dropFirst() }) }
         }
-        return PathSelection(children: byName.mapValues { make($0) })
     }
 
-    /// The names to look at, in byte order.
-    var names: [RawPath] { children.keys.sorted() }
+    private let node: Node?
+    /// Everything from here on is meant.
+    let isWhole: Bool
 
-    /// What to take inside the child of that name; nil for everything.
-    func child(_ name: RawPath) -> PathSelection? { children[name] ?? nil }
+    static let everything = PathSelection(node: nil, isWhole: true)
+
+    /// Of absolute paths; none of them means nothing.
+    init(_ paths: [RawPath]) {
+        let root = Node(paths.map { $0.components[...] })
+        self.init(node: root, isWhole: root.isNamed)
+    }
+
+    private init(node: Node?, isWhole: Bool) {
+        self.node = node
+        self.isWhole = isWhole
+    }
+
+    /// This very path was named.
+    var isNamed: Bool { node?.isNamed ?? false }
+
+    /// The names here that lead to what was named, in byte order.
+    var names: [RawPath] { node?.children.keys.sorted() ?? [] }
+
+    /// Whether that name is one of ``names``.
+    func leads(to name: UnsafeRawBufferPointer) -> Bool {
+        guard let node, !node.children.isEmpty else { return false }
+        return node.children[RawPath(bytes: Array(name))] != nil
+    }
+
+    /// What is meant of the entry of that name; nil when that is nothing.
+    func child(_ name: UnsafeRawBufferPointer) -> PathSelection? {
+        guard let node, !node.children.isEmpty, let child = node.children[RawPath(bytes: Array(name))] else {
+            return isWhole ? .everything : nil
+        }
+        return PathSelection(node: child, isWhole: isWhole || child.isNamed)
+    }
+
+    /// Only what was named below this path, not what is meant just because this path is; nil when that is nothing.
+    var onlyNamedBelow: PathSelection? {
+        guard let node, !node.children.isEmpty else { return nil }
+        return PathSelection(node: node, isWhole: false)
+    }
 }

@@ -102,15 +102,17 @@ package struct RestoreRequest: Sendable {
     package var paths: [RawPath]
     package var target: RawPath
     package var overwrite: Overwrite
-    /// Remove what the snapshot does not hold, in folders it does hold.
+    /// Remove what the snapshot does not hold, in folders of which it holds all that the backup found.
     package var deleteExtraneous: Bool
     /// Read everything back and compare after writing.
     package var verify: Bool
     package var dryRun: Bool
+    /// Folders that are never removed, nor emptied: the node's own home, as (device, inode).
+    package var forbidden: [FileIdentity]
 
     package init(
         snapshot: SnapshotID, paths: [RawPath] = [], target: RawPath, overwrite: Overwrite = .always,
-        deleteExtraneous: Bool = false, verify: Bool = false, dryRun: Bool = false
+        deleteExtraneous: Bool = false, verify: Bool = false, dryRun: Bool = false, forbidden: [FileIdentity] = []
     ) {
         self.snapshot = snapshot
         self.paths = paths
@@ -119,6 +121,7 @@ package struct RestoreRequest: Sendable {
         self.deleteExtraneous = deleteExtraneous
         self.verify = verify
         self.dryRun = dryRun
+        self.forbidden = forbidden
     }
 }
 

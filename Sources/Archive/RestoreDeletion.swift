@@ -8,6 +8,7 @@ final class RestoreRemoval {
     private let scratch = ListingScratch()
     private let spillFolder: RawPath
     private let isDry: Bool
+    private let isOurs: (FileStatus) -> Bool
     private let isStopping: () -> Bool
     /// Entries removed so far.
     private(set) var removed = 0
@@ -24,9 +25,14 @@ final class RestoreRemoval {
         var isKept = false
     }
 
-    init(spillFolder: RawPath, isDry: Bool, isStopping: @escaping () -> Bool) {
+    /// `isOurs` tells of folders that stay with all they hold.
+    init(
+        spillFolder: RawPath, isDry: Bool, isOurs: @escaping (FileStatus) -> Bool = { _ in false },
+        isStopping: @escaping () -> Bool
+    ) {
         self.spillFolder = spillFolder
         self.isDry = isDry
+        self.isOurs = isOurs
         self.isStopping = isStopping
     }
 
@@ -86,6 +92,9 @@ final class RestoreRemoval {
             removed += 1
             return nil
         }
+        if isOurs(status) {
+            throw HostFilesError(.unsupported, "remove", path: name, detail: "this node keeps its own files in it")
+        }
         if status.isMountRoot {
             throw HostFilesError(.unsupported, "remove", path: name, detail: "another file system is mounted on it")
         }
@@ -133,7 +142,9 @@ struct RestoreDeletion {
     /// Removes an entry of the target with all it holds, and counts it.
     func remove(_ name: RawPath, in folder: RestoreHandle) throws(RestoreFailure) {
         let run = run
-        let removal = RestoreRemoval(spillFolder: run.request.target, isDry: run.request.dryRun) { run.isStopping }
+        let removal = RestoreRemoval(
+            spillFolder: run.request.target, isDry: run.request.dryRun, isOurs: { run.isOurs($0) }, isStopping: { run.isStopping }
+        )
         defer { run.deleted.add(removal.removed, ordering: .relaxed) }
         try HostFilesError.of { () throws(HostFilesError) in try removal.remove(name, in: folder) }
     }

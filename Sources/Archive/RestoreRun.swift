@@ -14,7 +14,7 @@ enum RestoreFailure: Error {
                 ArchiveError(
                     .storage, "restore", "\(error); what was restored so far is whole, run the same restore again to go on"))
         case .interrupted: self = .fatal(interrupted("restore"))
-        default: self = .entry(operation: error.operation, reason: error.reason)
+        default: self = .entry(operation: error.operation, reason: error.cause)
         }
     }
 
@@ -35,22 +35,17 @@ final class RestoreRun: Sendable {
     let scheduler: RestoreScheduler
     let links = RestoreLinks()
     let stagings: RestoreStagings
-    private let onProblem: (@Sendable (FileProblem) -> Void)?
-
     let files = Atomic<Int>(0)
     let directories = Atomic<Int>(0)
     let bytes = Atomic<Int>(0)
     let writtenBytes = Atomic<Int>(0)
     let unchangedFiles = Atomic<Int>(0)
     let deleted = Atomic<Int>(0)
-    private let problems = Mutex<[FileProblem]>([])
+    private let problems: ProblemLog
     private let failure = Mutex<ArchiveError?>(nil)
     private let failed = Atomic<Bool>(false)
     /// Folders that hold a staging folder: their time is set once that is gone.
     private let hosts = Mutex<[RestoreDirectory]>([])
-
-    /// The report names no more problems than this; all are counted, and given to the caller one by one.
-    private static let problemsKept = 10_000
 
     init(
         _ request: RestoreRequest, _ contents: SnapshotContents, _ source: any ChunkSource, workers: Int, _ progress: Progress,
@@ -59,7 +54,7 @@ final class RestoreRun: Sendable {
         self.request = request
         self.source = source
         self.progress = progress
-        self.onProblem = onProblem
+        problems = ProblemLog(report: onProblem ?? { _ in })
         owners = RestoreOwners(contents)
         scheduler = RestoreScheduler(waitingMax: 4 * workers + 4)
         stagings = RestoreStagings(workers: workers)
@@ -67,6 +62,12 @@ final class RestoreRun: Sendable {
 
     /// Work is to end: on request, or because something failed that concerns all.
     var isStopping: Bool { progress.isStopping || failed.load(ordering: .relaxed) }
+
+    /// The node's own home, which no restore may remove.
+    func isOurs(_ status: FileStatus?) -> Bool {
+        guard let status else { return false }
+        return request.forbidden.contains { $0.inode == status.inode && $0.device == status.device }
+    }
 
     /// Ends the restore with this error, unless another came first.
     func fail(_ error: ArchiveError) {
@@ -80,10 +81,8 @@ final class RestoreRun: Sendable {
     }
 
     func report(_ path: RawPath, _ operation: String, _ reason: String) {
-        let problem = FileProblem(path: path, operation: operation, reason: reason)
         progress.problems.add(1, ordering: .relaxed)
-        problems.withLock { if $0.count < RestoreRun.problemsKept { $0.append(problem) } }
-        onProblem?(problem)
+        problems.add(FileProblem(path: path, operation: operation, reason: reason))
     }
 
     func report(_ path: RawPath, _ failure: RestoreFailure) {
@@ -122,7 +121,7 @@ final class RestoreRun: Sendable {
         report.writtenBytes = writtenBytes.load(ordering: .relaxed)
         report.unchangedFiles = unchangedFiles.load(ordering: .relaxed)
         report.deleted = deleted.load(ordering: .relaxed)
-        report.errors = problems.withLock { $0 }.sorted { ($0.path, $0.operation) < ($1.path, $1.operation) }
+        report.errors = problems.listed.sorted { ($0.path, $0.operation) < ($1.path, $1.operation) }
         report.seconds = seconds
         return report
     }

@@ -7,8 +7,8 @@ final class RestoreWalk {
     private struct Level {
         let directory: RestoreDirectory
         /// What of it is to be restored, and what of it was backed up.
-        let wanted: RestoreSelection
-        let backedUp: RestoreSelection
+        let wanted: PathSelection
+        let backedUp: PathSelection
     }
 
     private let run: RestoreRun
@@ -26,12 +26,13 @@ final class RestoreWalk {
         scratch = try ChunkScratch()
         rootTree = contents.root
         cursor = TreeCursor(contents.root, path: "/", run.source, scratch)
-        levels = [Level(directory: root, wanted: RestoreSelection(run.request.paths), backedUp: RestoreSelection(contents.paths))]
+        let wanted = run.request.paths.isEmpty ? PathSelection.everything : PathSelection(run.request.paths)
+        levels = [Level(directory: root, wanted: wanted, backedUp: PathSelection(contents.paths))]
     }
 
     /// Walks until the end or until the run stops; then waits for no one.
     func walk() {
-        if let level = levels.first { deleteExtraneous(level, rootTree, isEmptyMount: false) }
+        if let level = levels.first { deleteExtraneous(level, rootTree) }
         while let level = levels.last, !run.isStopping {
             let view: TreeEntryView?
             do { view = try cursor.next() } catch {
@@ -51,13 +52,13 @@ final class RestoreWalk {
         while !levels.isEmpty { leave() }
     }
 
-    private func take(_ view: TreeEntryView, _ wanted: RestoreSelection, _ level: Level) throws(RestoreFailure) {
+    private func take(_ view: TreeEntryView, _ wanted: PathSelection, _ level: Level) throws(RestoreFailure) {
         if view.name.elementsEqual(RestoreStaging.name.bytes), level.directory.isStagingHost {
             throw .entry(operation: "write", reason: "this name is kept for unfinished files of a restore; left out")
         }
         if view.type == .directory {
             flush()
-            let backedUp = level.backedUp.child(view.name) ?? RestoreSelection([])
+            let backedUp = level.backedUp.child(view.name) ?? PathSelection([])
             return try enter(try decode(view), wanted, backedUp, level)
         }
         if view.type == .file, try isLarge(view) {
@@ -99,7 +100,7 @@ final class RestoreWalk {
     // MARK: Folders
 
     private func enter(
-        _ entry: TreeEntry, _ wanted: RestoreSelection, _ backedUp: RestoreSelection, _ level: Level
+        _ entry: TreeEntry, _ wanted: PathSelection, _ backedUp: PathSelection, _ level: Level
     ) throws(RestoreFailure) {
         let place = RestorePlace(run)
         guard let directory = try place.folder(entry, in: level.directory, isWanted: wanted.isWhole && backedUp.isWhole) else {
@@ -112,9 +113,7 @@ final class RestoreWalk {
             run.report(directory.path, "list", "the snapshot does not hold what was in this folder; it could not be read then")
             return directory.release(run)
         }
-        // A folder without content, where another file system is mounted now: the backup stopped at a mount here.
-        let isEmptyMount = keys == .empty && directory.status?.mountID != level.directory.status?.mountID
-        if !entry.marks.contains(.stale) { deleteExtraneous(next, keys, isEmptyMount: isEmptyMount) }
+        if !entry.marks.contains(.incomplete) { deleteExtraneous(next, keys) }
         if keys == .empty { return directory.release(run) }
         cursor.descend(entry.name.bytes, keys)
         levels.append(next)
@@ -129,9 +128,9 @@ final class RestoreWalk {
         levels.popLast()?.directory.release(run)
     }
 
-    private func deleteExtraneous(_ level: Level, _ tree: KeyList, isEmptyMount: Bool) {
+    private func deleteExtraneous(_ level: Level, _ tree: KeyList) {
         guard run.request.deleteExtraneous, level.wanted.isWhole, level.backedUp.isWhole, !level.directory.isNew,
-            !level.directory.isMissing, !isEmptyMount
+            !level.directory.isMissing, !run.isOurs(level.directory.status)
         else { return }
         do {
             try RestoreDeletion(run).deleteExtraneous(in: level.directory, tree, scratch)

@@ -15,9 +15,12 @@ package struct EntryMarks: OptionSet, Hashable, Sendable {
     package init(rawValue: UInt8) { self.rawValue = rawValue }
     /// The file changed while it was read; what is stored may mix two states.
     package static let changedWhileRead = EntryMarks(rawValue: 1)
-    /// It could not be read this time; this is its last known state.
-    package static let stale = EntryMarks(rawValue: 2)
-    package static let all: EntryMarks = [.changedWhileRead, .stale]
+    /// Not all of it was read this time. A file or folder: this is its last known state. A folder: something that was in it
+    /// is not here, as it could not be read or was left out; a restore removes nothing from it.
+    package static let incomplete = EntryMarks(rawValue: 2)
+    /// The folder was the top of another file system than the folder above it.
+    package static let mountPoint = EntryMarks(rawValue: 4)
+    package static let all: EntryMarks = [.changedWhileRead, .incomplete, .mountPoint]
 }
 
 /// A point in time: whole seconds since 1970 (before it, negative) and 0 to 999,999,999 nanoseconds after.

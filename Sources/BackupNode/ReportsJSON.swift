@@ -66,7 +66,9 @@ extension ListedEntry {
             members += pathMembers(RawPath(bytes: target), key: "target")
         }
         if entry.marks.contains(.changedWhileRead) { members.append(member("changed_while_read", .bool(true))) }
-        if entry.marks.contains(.stale) { members.append(member("stale", .bool(true))) }
+        if entry.marks.contains(.incomplete) {
+            members.append(member(entry.type == .directory ? "incomplete" : "stale", .bool(true)))
+        }
         return .object(members)
     }
 }

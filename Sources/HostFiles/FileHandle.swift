@@ -67,9 +67,10 @@ package final class FileHandle: Sendable {
         _ = linux_fadvise(fd, position, Int64(length), advice)
     }
 
-    /// Where the data of a sparse file is, in order. Nil for a file without holes, and for one in more than
-    /// ``Limits/extentsMax`` parts, which is best taken as if it had none.
-    package func dataExtents() throws(HostFilesError) -> [Extent]? {
+    /// Where the data of a sparse file of that status is, in order, within its size. Nil for a file without holes.
+    ///
+    /// Of one in more than ``Limits/extentsMax`` parts the smallest holes are given as data.
+    package func dataExtents(of status: FileStatus) throws(HostFilesError) -> [Extent]? {
         guard let size = Int64(exactly: status.size), size > 0, status.mayBeSparse else { return nil }
         let (result, extents) = try perform("find the holes of") { fd in findExtents(fd, size) }
         // EINVAL: a file system that has no SEEK_DATA.
@@ -86,9 +87,10 @@ package final class FileHandle: Sendable {
     }
 }
 
-/// A negated errno or 0, and the extents; nil where they cover the whole file or are too many.
+/// A negated errno or 0, and the extents; nil where they cover the whole file.
 private func findExtents(_ fd: Int32, _ size: Int64) -> (Int32, [Extent]?) {
     var extents: [Extent] = []
+    var smallestHole: UInt64 = 1
     var position: Int64 = 0
     while position < size {
         let start = linux_seek(fd, position, linux_SEEK_DATA)
@@ -101,10 +103,29 @@ private func findExtents(_ fd: Int32, _ size: Int64) -> (Int32, [Extent]?) {
         // A file system that gives no progress is not to be trusted with its holes.
         if end <= start { return (0, nil) }
         let stop = min(end, size)
-        if extents.count >= Limits.extentsMax { return (0, nil) }
+        if extents.count >= Limits.extentsMax { smallestHole = fillHoles(of: &extents, largerThan: smallestHole) }
         extents.append(Extent(offset: UInt64(start), length: UInt64(stop - start)))
         position = stop
     }
     if extents.count == 1, extents[0].offset == 0, extents[0].length == UInt64(size) { return (0, nil) }
     return (0, extents)
+}
+
+/// Joins extents across the smallest holes, until at most half as many are left; gives the size that holes now have at least.
+package func fillHoles(of extents: inout [Extent], largerThan smallest: UInt64) -> UInt64 {
+    let wanted = extents.count / 2
+    var smallest = smallest
+    while extents.count > max(wanted, 1) {
+        smallest = smallest &* 4
+        var joined: [Extent] = []
+        for extent in extents {
+            if let last = joined.last, extent.offset - (last.offset + last.length) < smallest {
+                joined[joined.count - 1].length = extent.offset + extent.length - last.offset
+            } else {
+                joined.append(extent)
+            }
+        }
+        extents = joined
+    }
+    return smallest
 }

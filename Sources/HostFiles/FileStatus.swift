@@ -70,6 +70,10 @@ package struct FileStatus: Sendable, Equatable {
     package var type: EntryType { EntryType(mode: mode) }
     /// Permission, set-id and sticky bits.
     package var permissions: UInt16 { UInt16(mode & 0o7777) }
+    /// Whether it is the top of another mount than its parent lies in.
+    package func isMountPoint(in parent: FileStatus) -> Bool {
+        mountID != 0 && parent.mountID != 0 ? mountID != parent.mountID : device != parent.device
+    }
     /// It takes fewer blocks than its size needs, so it may have holes.
     package var mayBeSparse: Bool { blocks < size / 512 }
 

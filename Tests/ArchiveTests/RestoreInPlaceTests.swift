@@ -120,6 +120,43 @@ struct RestoreInPlaceTests {
         #expect(folder.read("outside/precious") == [1])
     }
 
+    @Test("removes nothing from a folder of which not all was read")
+    func deletionFromIncomplete() throws {
+        let chunks = MemoryChunks()
+        let folder = TestFolder()
+        let tree: [TestNode] = [
+            .folder("part", [.folder("whole", [.file("b", [2])])]).with { $0.marks = .incomplete },
+            .folder("mount", []).with { $0.marks = [.incomplete, .mountPoint] }, .folder("whole", []),
+        ]
+        let contents = snapshot(tree, chunks)
+        try restore(contents, chunks, to: folder)
+        for name in ["part", "part/whole", "mount", "whole"] { folder.write("t/\(name)/extra", [9]) }
+        let report = try restore(contents, chunks, to: folder) { $0.deleteExtraneous = true }
+        #expect(report.errors == [])
+        #expect(report.deleted == 2)
+        #expect(folder.exists("t/part/extra") && folder.exists("t/mount/extra"))
+        #expect(!folder.exists("t/part/whole/extra") && !folder.exists("t/whole/extra"))
+    }
+
+    @Test("neither removes nor empties what is forbidden")
+    func forbidden() throws {
+        let chunks = MemoryChunks()
+        let folder = TestFolder()
+        for name in ["t", "t/a", "t/a/home", "t/home"] { folder.makeFolder(name) }
+        for name in ["t/a/home/key", "t/home/key", "t/a/extra"] { folder.write(name, [1]) }
+        let homes = try ["t/a/home", "t/home"].map { name in
+            let status = try #require(statusOf(folder.path + "/" + name))
+            return FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+        }
+        let report = try restore(snapshot([.folder("home", [])], chunks), chunks, to: folder) {
+            $0.deleteExtraneous = true
+            $0.forbidden = homes
+        }
+        #expect(report.errors.map(\.path) == [folder.target.appending("a")])
+        #expect(folder.read("t/a/home/key") == [1] && folder.read("t/home/key") == [1])
+        #expect(!folder.exists("t/a/extra"))
+    }
+
     @Test("nothing is removed from a folder whose listing is lost")
     func deletionWithLostTree() throws {
         let chunks = MemoryChunks()
@@ -198,6 +235,21 @@ struct RestoreInPlaceTests {
         link(folder.path + "/t/a1", folder.path + "/t/other")
         #expect(try restore(contents, chunks, to: folder).errors == [])
         check()
+    }
+
+    @Test("files that only seem to be names of one file stay two", arguments: [3, 80_000])
+    func falseLinks(size: Int) throws {
+        let chunks = MemoryChunks()
+        let folder = TestFolder()
+        // One of a disk that is away, one of another that has its number now.
+        let tree: [TestNode] = [TestNode.file("a", noise(size, 1)), TestNode.file("b", noise(size, 2))].map { node in
+            node.with {
+                $0.inode = 12
+                $0.linkCount = 2
+            }
+        }
+        #expect(try restore(snapshot(tree, chunks), chunks, to: folder).errors == [])
+        #expect(folder.look() == expected(tree))
     }
 
     @Test("goes on after it was stopped at any read, and nothing half-written was named")

@@ -78,7 +78,7 @@ struct TreeEntryTests {
     @Test("refuses a type, mark or flag that it does not know, and content both inline and stored")
     func unknown() {
         for type in 7..<16 as Range<UInt8> { expectRefused("type \(type)") { $0.kind = type } }
-        for mark in 4..<16 as Range<UInt8> { expectRefused("mark \(mark)") { $0.kind = mark << 4 } }
+        for mark in 8..<16 as Range<UInt8> { expectRefused("mark \(mark)") { $0.kind = mark << 4 } }
         for flag in [64, 128] as [UInt8] { expectRefused("flag \(flag)") { $0.flags = flag } }
         expectRefused("both") {
             $0.flags = stored | inline

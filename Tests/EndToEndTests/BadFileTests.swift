@@ -4,18 +4,6 @@ internal import Glibc
 import Testing
 
 @Suite("Files that make trouble") struct BadFileTests {
-    /// What a backup's JSON says of files that it could not read, by path.
-    private func problems(_ outcome: Outcome) throws -> [String: (operation: String, reason: String)] {
-        var found: [String: (operation: String, reason: String)] = [:]
-        for problem in try outcome.object()["errors"] as? [[String: Any]] ?? [] {
-            guard let path = problem["path"] as? String, let operation = problem["operation"] as? String,
-                let reason = problem["reason"] as? String
-            else { throw TestFailure("an error without path, operation or reason: \(problem)") }
-            found[path] = (operation, reason)
-        }
-        return found
-    }
-
     @Test(
         "files and folders that the user may not read are named, exit 3, and all others are safe",
         .enabled(if: geteuid() == 0, "needs root, to become another user"))

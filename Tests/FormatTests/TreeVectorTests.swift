@@ -66,7 +66,14 @@ private let expected: [(name: String, entry: TreeEntry)] = [
         }
     ),
     ("changed-while-read", entry("torn", .file, .inline([0x61, 0x62])) { $0.marks = .changedWhileRead }),
-    ("stale", entry("stale", .file, .inline([0x61, 0x62])) { $0.marks = .stale }),
+    ("stale", entry("stale", .file, .inline([0x61, 0x62])) { $0.marks = .incomplete }),
+    (
+        "mount-point",
+        entry("mount", .directory, .stored(.empty)) {
+            $0.mode = 0o755
+            $0.marks = [.incomplete, .mountPoint]
+        }
+    ),
     (
         "directory",
         entry("folder", .directory, .stored(keys(0, 5))) {

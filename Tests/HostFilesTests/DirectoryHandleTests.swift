@@ -162,7 +162,8 @@ struct DirectoryHandleTests {
             for offset in data {
                 #expect(block.withUnsafeBytes { linux_pwrite_full(fd, $0.baseAddress, $0.count, offset) } == 0)
             }
-            return try name.withBytes { n throws(HostFilesError) in try folder.handle.openFile(n) }.dataExtents()
+            let file = try name.withBytes { n throws(HostFilesError) in try folder.handle.openFile(n) }
+            return try file.dataExtents(of: file.status)
         }
         let mib: Int64 = 1 << 20
         #expect(
@@ -172,6 +173,46 @@ struct DirectoryHandleTests {
         #expect(try make("all", size: mib, data: []) == [])
         #expect(try make("none", size: 65_536, data: [0]) == nil)
         #expect(try make("empty", size: 0, data: []) == nil)
+    }
+
+    @Test("finds the data of a file with holes that grew or shrank since it was opened, within the size that is asked for")
+    func changedSparse() throws {
+        let folder = try TestFolder()
+        let mib: UInt64 = 1 << 20
+        let fd = folder.openat("file", linux_O_RDWR | linux_O_CREAT, 0o600)
+        defer { close(fd) }
+        func write(at offset: UInt64) { #expect(linux_pwrite_full(fd, [7], 1, Int64(offset)) == 0) }
+        write(at: 2 * mib)
+        let name: RawPath = "file"
+        let file = try name.withBytes { name throws(HostFilesError) in try folder.handle.openFile(name) }
+        write(at: 8 * mib)
+        let now = try file.currentStatus()
+        let extents = try #require(try file.dataExtents(of: now))
+        #expect(extents.contains { $0.offset <= 8 * mib && 8 * mib < $0.offset + $0.length })
+        #expect(extents.allSatisfy { $0.offset + $0.length <= now.size })
+        let before = try #require(try file.dataExtents(of: file.status))
+        #expect(before.count == 1 && before.allSatisfy { $0.offset + $0.length <= file.status.size })
+        #expect(linux_ftruncate(fd, Int64(mib)) == 0)
+        #expect(try file.dataExtents(of: try file.currentStatus()) == [])
+    }
+
+    @Test("of too many parts the smallest holes are given up first")
+    func manyHoles() {
+        // Holes of 1, 10, 100, 1,000 and 100,000 bytes between single bytes.
+        var extents: [Extent] = []
+        var position: UInt64 = 0
+        for round in 0..<100 as Range<UInt64> {
+            for hole in [1, 10, 100, 1000, 100_000] as [UInt64] {
+                extents.append(Extent(offset: position + round % 2, length: 1))
+                position += 1 + hole
+            }
+        }
+        let all = extents
+        let smallest = fillHoles(of: &extents, largerThan: 1)
+        #expect(extents.count <= all.count / 2 && extents.count >= 100)
+        #expect(smallest <= 1000)
+        for (a, b) in zip(extents, extents.dropFirst()) { #expect(b.offset >= a.offset + a.length + smallest - 1) }
+        for one in all { #expect(extents.contains { $0.offset <= one.offset && one.offset + 1 <= $0.offset + $0.length }) }
     }
 
     @Test("reads at any place, and says when a file grew meanwhile")

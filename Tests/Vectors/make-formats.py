@@ -127,6 +127,7 @@ write("tree-entries", [
     ("linked-file", entry(FILE, b"linked", links=3, size=4, inline=b"link", inode=2**64 - 1, dev=2**64 - 1)),
     ("changed-while-read", entry(FILE, b"torn", size=2, inline=b"ab", marks=1)),
     ("stale", entry(FILE, b"stale", size=2, inline=b"ab", marks=2)),
+    ("mount-point", entry(DIRECTORY, b"mount", mode=0o755, stored=(0, []), marks=6)),
     ("directory", entry(DIRECTORY, b"folder", mode=0o1777, uid=0, gid=0, stored=(0, [identifier(5)]))),
     ("empty-directory", entry(DIRECTORY, b"empty-folder", mode=0o755, stored=(0, []))),
     ("symlink", entry(SYMLINK, b"link", mode=0o777, size=9, inline=b"../\xff/away")),

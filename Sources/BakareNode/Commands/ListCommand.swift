@@ -43,7 +43,9 @@ struct ListCommand: NodeCommand {
         if entry.type == .symlink, case .inline(let target) = entry.content { line += " -> \(RawPath(bytes: target))" }
         if entry.type == .directory { line += "/" }
         if entry.marks.contains(.changedWhileRead) { line += "  (changed while read)" }
-        if entry.marks.contains(.stale) { line += "  (unread then: last known state)" }
+        if entry.marks.contains(.incomplete) {
+            line += entry.type == .directory ? "  (not all of it is here)" : "  (unread then: last known state)"
+        }
         return line
     }
 

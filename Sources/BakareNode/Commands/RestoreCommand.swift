@@ -26,7 +26,7 @@ struct RestoreCommand: NodeCommand {
     @Option(help: ArgumentHelp("What to do with a file that is there: always, if-newer or never.", valueName: "when"))
     var overwrite: RestoreRequest.Overwrite = .always
 
-    @Flag(help: "Remove what the snapshot does not hold, from folders that it holds.")
+    @Flag(help: "Remove what the snapshot does not hold, from folders that it holds in full (nothing was left out).")
     var delete = false
 
     @Flag(help: "Read everything back and compare.")
@@ -43,7 +43,7 @@ struct RestoreCommand: NodeCommand {
         let request = RestoreRequest(
             snapshot: snapshot.id, paths: path.map { session.path($0) },
             target: session.environment.existing(RawPath(argument: target)), overwrite: overwrite, deleteExtraneous: delete,
-            verify: verify, dryRun: dryRun)
+            verify: verify, dryRun: dryRun, forbidden: [try session.home.identity()])
         session.detail("restoring snapshot \(snapshot.id.hex.prefix(8)) to \(request.target)")
         let report = try session.run("restoring") { progress, problem throws(NodeError) in
             try node.restore(request, progress, report: problem)

@@ -13,6 +13,13 @@ final class Mount {
         try checked(linux_mount("bakare-test", path, "tmpfs", 0, "size=\(size),mode=0755"), "mount \(path)")
     }
 
+    /// A folder once more, as a mount of its own of the same file system.
+    init(bindAt path: String, to folder: String) throws {
+        self.path = path
+        let bind: UInt64 = 4096
+        try checked(linux_mount(folder, path, "none", bind, ""), "mount \(path)")
+    }
+
     /// A FUSE file system; `descriptor` is an open /dev/fuse whose other end the caller serves.
     init(fuseAt path: String, descriptor: Int32) throws {
         self.path = path
