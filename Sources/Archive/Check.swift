@@ -79,7 +79,7 @@ extension ArchiveStore {
     /// Every chunk that a snapshot needs must be in some pack. A snapshot that lacks one is walked again for the paths.
     private func checkSnapshots(_ lost: LostData, _ progress: Progress, _ report: inout CheckReport) throws(ArchiveError) {
         guard identity.owner != nil else { return }
-        var reachable = try Reachability(source: chunkSource(), progress: progress)
+        let reachable = try Reachability(source: chunkSource(), progress: progress)
         let ids: [SnapshotID]
         do { ids = try vault.snapshots() } catch { throw ArchiveError(.storage, "list the snapshots", "\(error)") }
         for id in ids {
@@ -126,7 +126,7 @@ extension ArchiveStore {
             if damaged.count < ArchiveStore.lostPathsListedMax { damaged.append(path) }
         }
         let reachable = try Reachability(source: chunkSource(), progress: progress)
-        try reachable.visitPaths(tree: contents.root) { (key, path) throws(ArchiveError) in
+        try reachable.visitPaths(tree: contents.root, unreadable: note) { (key, path) throws(ArchiveError) in
             if try isStored(key, lost) { return true }
             note(path)
             return false

@@ -42,7 +42,7 @@ extension ArchiveStore {
                     throw ArchiveError(.storage, "look up a chunk", "\(error)")
                 }
             }
-            try reachable.visitPaths(tree: contents.root) { (key, _) throws(ArchiveError) in try note(key) }
+            try reachable.visitPaths(tree: contents.root, unreadable: { _ in }) { (key, _) throws(ArchiveError) in try note(key) }
             try? reachable.visit(stream: contents.problems) { (key) throws(ArchiveError) in _ = try note(key) }
             var seen = Set<PackID>()
             let list = (packs + needed.map { index.packID($0) }.sorted()).filter {

@@ -160,7 +160,7 @@ private struct Reclamation {
 
     /// Marks every chunk that a snapshot needs, in all packs that hold it: each snapshot's list names its own. False when a snapshot cannot be read to its end: then nothing is judged dead.
     private func markAlive(_ records: inout [SnapshotRecord], _ marks: ChunkMarks) throws(ArchiveError) -> Bool {
-        var reachable = try Reachability(source: store.chunkSource(), progress: progress)
+        let reachable = try Reachability(source: store.chunkSource(), progress: progress)
         let mark: Reachability.Visit = { (key) throws(ArchiveError) in
             do {
                 let locations = try store.index.allLocations(of: store.cipher.id(of: key))
