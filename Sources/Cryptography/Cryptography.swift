@@ -15,6 +15,8 @@ enum Domain {
     static let snapshotSignature: StaticString = "bakare snapshot signature v1"
     static let certificateSignature: StaticString = "bakare certificate signature v1"
     static let forgetSignature: StaticString = "bakare forget signature v1"
+    static let recoverySignature: StaticString = "bakare recovery signature v1"
+    static let invitation: StaticString = "bakare invitation v1"
 }
 
 /// Makes libsodium ready: picks the fastest code for this processor and opens the system's random source, once a process.

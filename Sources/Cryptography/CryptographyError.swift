@@ -9,6 +9,10 @@ package struct CryptographyError: Error, Sendable, Equatable, CustomStringConver
         case notPermitted
         /// Made by or for another owner or device than the one expected.
         case mismatched
+        /// A message of a session that its peer did not send so: another key or invitation, or changed on the way.
+        case notGenuine
+        /// A key that has served for as many messages as it may.
+        case exhausted
     }
 
     package let code: Code
@@ -27,6 +31,9 @@ package struct CryptographyError: Error, Sendable, Equatable, CustomStringConver
         case .notPermitted:
             "cannot \(operation): the device's certificate does not permit it; use a device that has the permission"
         case .mismatched: "cannot \(operation): it belongs to another owner or device; check which home and key are in use"
+        case .notGenuine:
+            "cannot \(operation): the peer does not hold the key or invitation it should, or somebody changes what is sent; compare fingerprints and try again"
+        case .exhausted: "cannot \(operation): the session has lasted too long; connect again"
         }
     }
 }

@@ -56,6 +56,31 @@ struct AgreementKeyPair: ~Copyable, Sendable {
     }
 }
 
+extension AgreementKeyPair {
+    /// The pair of a secret of 32 random bytes.
+    init(secret: consuming SecretBytes) {
+        precondition(secret.count == crypto_scalarmult_scalarbytes())
+        let pointer = secret.base
+        publicKey = Bytes32.filled { precondition(crypto_scalarmult_base($0, pointer) == 0) }
+        self.secret = secret
+    }
+
+    /// What the holders of both secrets share: X25519. Throws `.notGenuine` for a public key of low order, whose result
+    /// is zero and known to all.
+    func agree(with publicKey: Bytes32) throws(CryptographyError) -> SecretBytes {
+        let pointer = secret.base
+        var result: Int32 = -1
+        let shared = SecretBytes(count: crypto_scalarmult_bytes()) { buffer in
+            _ = buffer.initializeMemory(as: UInt8.self, repeating: 0)
+            guard let output = buffer.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
+            result = publicKey.withPointer { crypto_scalarmult(output, pointer, $0) }
+        }
+        let isZero = sodium_is_zero(shared.base, shared.count) == 1
+        guard result == 0, !isZero else { throw CryptographyError(.notGenuine, "agree on a key with the peer") }
+        return shared
+    }
+}
+
 /// Subkey `number` of a 32-byte key in an eight-letter context: libsodium's `crypto_kdf_derive_from_key`.
 func subkey(_ number: UInt64, _ context: StaticString, of key: borrowing SecretBytes) -> SecretBytes {
     precondition(context.utf8CodeUnitCount == crypto_kdf_contextbytes())

@@ -27,5 +27,8 @@ package final class NodeKey: Sendable {
     /// The 32 bytes themselves: for the key file alone.
     package var seedBytes: Bytes32 { seed.value }
 
+    /// See ``AgreementKeyPair/agree(with:)``.
+    func agree(with publicKey: Bytes32) throws(CryptographyError) -> SecretBytes { try agreement.agree(with: publicKey) }
+
     func sign(_ domain: StaticString, _ message: [UInt8]) -> Signature { signing.sign(domain, message) }
 }

@@ -43,6 +43,9 @@ package final class OwnerKey: Sendable {
         return try result.get()
     }
 
+    /// Proves, in the session whose handshake hash this is and in no other, that the owner key is here.
+    package func signRecovery(handshakeHash: [UInt8]) -> Signature { signing.sign(Domain.recoverySignature, handshakeHash) }
+
     /// Makes a node a device of this owner. `name` is cut to 255 bytes of UTF-8.
     package func certify(
         device: DeviceID, agreementKey: Bytes32, name: String, permissions: Permissions, serial: UInt64

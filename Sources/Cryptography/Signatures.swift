@@ -67,3 +67,13 @@ package func verifyForget(_ order: ForgetOrder, owner: OwnerID) throws(Cryptogra
         throw CryptographyError(.notAuthentic, operation)
     }
 }
+
+/// Checks that the owner key was at the other end of the session whose handshake hash this is.
+package func verifyRecovery(_ signature: Signature, handshakeHash: [UInt8], owner: OwnerID) throws(CryptographyError) {
+    guard isValid(signature, Domain.recoverySignature, handshakeHash, by: owner.value) else {
+        throw CryptographyError(.notGenuine, "recover")
+    }
+}
+
+/// Names an invitation to whoever holds its token, and tells nobody else the token: SHA-256("bakare invitation v1" || token).
+package func invitationID(token: Bytes32) -> Bytes32 { sha256(Array(Domain.invitation.buffer), token.bytes) }
