@@ -46,6 +46,7 @@ let package = Package(
         module("HostFiles", ["BackupFormat", "CLinux", "CISAL"]),
         module("Vault", ["Cryptography", "HostFiles", "BackupFormat"]),
         module("Ledger", ["BackupFormat", "HostFiles"]),
+        module("Placement", ["BackupFormat"]),
         module("Archive", ["Chunking", "Cryptography", "HostFiles", "Ledger", "Vault", "BackupFormat"]),
         module("BackupNode", ["Archive", "Vault", "Ledger", "Cryptography", "HostFiles", "BackupFormat", toml]),
         .executableTarget(
@@ -58,6 +59,7 @@ let package = Package(
         tests("HostFiles", ["HostFiles", "BackupFormat"]),
         tests("Vault", ["Vault", "Cryptography", "HostFiles", "BackupFormat"]),
         tests("Ledger", ["Ledger", "HostFiles", "BackupFormat"]),
+        tests("Placement", ["Placement", "BackupFormat"]),
         tests("Archive", ["Archive", "Vault", "Ledger", "Chunking", "Cryptography", "HostFiles", "BackupFormat"]),
         tests("BackupNode", ["BackupNode", "Archive", "Cryptography", "Vault", "HostFiles", "BackupFormat"]),
         tests("Tidy", []),

@@ -1,0 +1,77 @@
+package import BackupFormat
+internal import Glibc
+
+/// A node that may keep packs of this publisher.
+package struct Candidate: Hashable, Sendable {
+    package var id: DeviceID
+    /// Certified by the publisher's own owner.
+    package var isOwn: Bool
+    /// What it stores for the publisher at most, in bytes, as agreed. One with nothing keeps nothing.
+    package var grantedBytes: UInt64
+
+    package init(id: DeviceID, isOwn: Bool, grantedBytes: UInt64) {
+        self.id = id
+        self.isOwn = isOwn
+        self.grantedBytes = grantedBytes
+    }
+}
+
+/// The nodes that keep a publisher's packs, best first: as few as can hold `wantedBytes` on `replicas` nodes each, or all if
+/// they cannot.
+///
+/// Own nodes come before friends; among either, larger grants are the likelier to come first (weighted rendezvous hashing).
+/// A node that comes or goes moves no other: the rest keep their order.
+package func placementSet(
+    publisher: DeviceID, wantedBytes: UInt64, replicas: Int, candidates: [Candidate]
+) -> [DeviceID] {
+    precondition(replicas > 0)
+    var chosen: [DeviceID] = []
+    var held = 0.0
+    for candidate in ranked(candidates, key: publisher.value) {
+        if chosen.count >= replicas, held >= Double(replicas) * Double(wantedBytes) { break }
+        chosen.append(candidate.id)
+        held += Double(min(candidate.grantedBytes, wantedBytes))
+    }
+    return chosen
+}
+
+/// The nodes that keep one pack, best first: `replicas` distinct ones of `members`, or all if there are fewer.
+///
+/// Members are those of the placement set that have room. Own nodes come first; friends share by what they grant. A member that
+/// goes gives its packs to the others and moves no other pack.
+package func holders(of pack: PackID, replicas: Int, members: [Candidate]) -> [DeviceID] {
+    precondition(replicas > 0)
+    return ranked(members, key: pack.value).prefix(replicas).map(\.id)
+}
+
+/// Those with a grant, own ones first, by weighted rendezvous: each draws -ln(u) / weight with u from a hash of `key` and its
+/// id, and the smallest draw is first. So a node of twice the weight is first twice as often.
+private func ranked(_ candidates: [Candidate], key: Bytes32) -> [Candidate] {
+    struct Draw {
+        let candidate: Candidate
+        let value: Double
+    }
+    var seen: Set<DeviceID> = []
+    var draws: [Draw] = []
+    for candidate in candidates where candidate.grantedBytes > 0 && seen.insert(candidate.id).inserted {
+        let u = (Double(mix(key, candidate.id.value) >> 11) + 0.5) / 0x1p53
+        draws.append(Draw(candidate: candidate, value: -log(u) / Double(candidate.grantedBytes)))
+    }
+    draws.sort { a, b in
+        if a.candidate.isOwn != b.candidate.isOwn { return a.candidate.isOwn }
+        return a.value != b.value ? a.value < b.value : a.candidate.id < b.candidate.id
+    }
+    return draws.map(\.candidate)
+}
+
+/// A hash of two names that are random already: it spreads, and keeps no secret.
+private func mix(_ a: Bytes32, _ b: Bytes32) -> UInt64 {
+    var state: UInt64 = 0
+    for word in [a.words.0, a.words.1, a.words.2, a.words.3, b.words.0, b.words.1, b.words.2, b.words.3] {
+        state = (state ^ word) &+ 0x9e37_79b9_7f4a_7c15
+        state = (state ^ (state >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        state = (state ^ (state >> 27)) &* 0x94d0_49bb_1331_11eb
+        state ^= state >> 31
+    }
+    return state
+}
