@@ -60,6 +60,6 @@ extension ArchiveStore {
             throw ArchiveError(.notAllowed, "restore", "this device may not restore; use one whose certificate allows it")
         }
         return try restoreSnapshot(
-            request, try contents(of: request.snapshot), chunkSource(), workers: plan.workers, progress, onProblem: report)
+            request, try contents(of: request.snapshot), chunkSource(), workers: plan.restoreWorkers, progress, onProblem: report)
     }
 }

@@ -4,6 +4,8 @@ internal import BackupFormat
 package struct MemoryPlan: Sendable, Equatable {
     /// Threads that read, hash, compress and seal.
     package var workers: Int
+    /// Threads that read chunks, open them and write files: more than processors, as each waits for the disk at times.
+    package var restoreWorkers: Int
     /// Capacity of a pack under construction.
     package var packBytes: Int
     /// Packs under construction or on their way to the disk: one a worker, one for trees, and the spare ones.
@@ -19,6 +21,9 @@ package struct MemoryPlan: Sendable, Equatable {
     package static let memoryBytesMin = 64 << 20
     /// The program itself, the runtime, stacks, and what the allocator leaves unused.
     private static let baseBytes = 28 << 20
+
+    /// What a worker of a restore holds: a chunk sealed, opened, decompressed, and as it is in the target already.
+    private static let restoreWorkerBytes = 4 * Limits.chunkBytesMax + (1 << 20)
 
     /// Shares out `memoryBytes`, for a machine with `processors`.
     package init(memoryBytes: Int, processors: Int) {
@@ -42,6 +47,9 @@ package struct MemoryPlan: Sendable, Equatable {
             }
         }
         self.workers = workers
+        // One share more is the walk's, which reads the trees.
+        let restoreShares = room / MemoryPlan.restoreWorkerBytes - 1
+        restoreWorkers = max(1, min(2 * max(processors, 1), 16, restoreShares))
         packBytes = pack
         packBuffers = workers + 2
         chunkBuffers = 2 * workers + 1

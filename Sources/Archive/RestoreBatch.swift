@@ -36,6 +36,10 @@ struct RestoreLayout {
     /// Bytes that are stored.
     let storedBytes: UInt64
 
+    /// Without holes, and so large that the page cache is better kept for other things.
+    var isLarge: Bool { storedBytes >= RestoreLayout.largeBytesMin && storedBytes == size }
+    private static let largeBytesMin: UInt64 = 4 << 20
+
     /// There is no stored byte at the file's end.
     var endsWithHole: Bool { (extents.last.map { $0.offset + $0.length } ?? 0) < size }
 

@@ -8,8 +8,8 @@ enum RestoreJob: Sendable {
     case file(RestoreFile)
 }
 
-/// Hands jobs to the workers: first the chunks of the files that are begun, so that few are open at once; then new jobs, in
-/// order, of which a bounded number waits.
+/// Hands jobs to the workers: new ones in order, of which a bounded number waits, so that each worker writes a file of its
+/// own; when there is none, the chunks of the files that others have begun.
 final class RestoreScheduler: Sendable {
     enum Task: Sendable {
         case job(RestoreJob)
@@ -42,13 +42,13 @@ final class RestoreScheduler: Sendable {
     /// The next task; nil once all is done. Each task ends with ``finished()``.
     func next() -> Task? {
         let task = state.wait { state -> Task?? in
-            if let file = state.active.first {
-                state.running += 1
-                return .some(.help(file))
-            }
             if !state.waiting.isEmpty {
                 state.running += 1
                 return .some(.job(state.waiting.removeFirst()))
+            }
+            if let file = state.active.first {
+                state.running += 1
+                return .some(.help(file))
             }
             return state.closed && state.running == 0 ? .some(nil) : nil
         }

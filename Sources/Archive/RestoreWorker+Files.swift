@@ -86,7 +86,10 @@ extension RestoreWorker {
     ) throws(RestoreFailure) {
         try layout.forEachRun(stored, bytes.count) { piece, offset throws(RestoreFailure) in
             try HostFilesError.of { () throws(HostFilesError) in
-                try file.write(UnsafeRawBufferPointer(rebasing: bytes[piece]), at: offset)
+                let piece = UnsafeRawBufferPointer(rebasing: bytes[piece])
+                guard layout.isLarge, run.diskLane.enter() else { return try file.write(piece, at: offset) }
+                defer { run.diskLane.leave() }
+                try file.writeUncached(piece, at: offset)
             }
         }
         run.writtenBytes.add(bytes.count, ordering: .relaxed)

@@ -21,6 +21,7 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
@@ -141,25 +142,66 @@ int64_t linux_pread(int32_t fd, void *buffer, size_t length, int64_t offset) {
 int64_t linux_pwrite(int32_t fd, const void *buffer, size_t length, int64_t offset) {
     RETURN_CALL(int64_t, pwrite(fd, buffer, length, offset));
 }
-int64_t linux_pread_full(int32_t fd, void *buffer, size_t length, int64_t offset) {
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x80
+#endif
+
+// Whether the call failed only because it was asked not to cache.
+static int knows_no_uncached(int64_t result) { return result == -EOPNOTSUPP || result == -ENOSYS || result == -EINVAL; }
+
+static int64_t pread_flags(int32_t fd, void *buffer, size_t length, int64_t offset, int flags) {
+    struct iovec part = {buffer, length};
+    RETURN_CALL(int64_t, preadv2(fd, &part, 1, offset, flags));
+}
+static int64_t pwrite_flags(int32_t fd, const void *buffer, size_t length, int64_t offset, int flags) {
+    struct iovec part = {(void *)buffer, length};
+    RETURN_CALL(int64_t, pwritev2(fd, &part, 1, offset, flags));
+}
+static int64_t read_all(int32_t fd, void *buffer, size_t length, int64_t offset, int flags) {
     size_t done = 0;
     while (done < length) {
-        int64_t count = linux_pread(fd, (char *)buffer + done, length - done, offset + (int64_t)done);
+        char *next = (char *)buffer + done;
+        int64_t position = offset + (int64_t)done;
+        int64_t count = flags ? pread_flags(fd, next, length - done, position, flags)
+                              : linux_pread(fd, next, length - done, position);
+        if (flags && knows_no_uncached(count)) {
+            flags = 0;
+            continue;
+        }
         if (count < 0) return count;
         if (count == 0) break;
         done += (size_t)count;
     }
     return (int64_t)done;
 }
-int32_t linux_pwrite_full(int32_t fd, const void *buffer, size_t length, int64_t offset) {
+static int32_t write_all(int32_t fd, const void *buffer, size_t length, int64_t offset, int flags) {
     size_t done = 0;
     while (done < length) {
-        int64_t count = linux_pwrite(fd, (const char *)buffer + done, length - done, offset + (int64_t)done);
+        const char *next = (const char *)buffer + done;
+        int64_t position = offset + (int64_t)done;
+        int64_t count = flags ? pwrite_flags(fd, next, length - done, position, flags)
+                              : linux_pwrite(fd, next, length - done, position);
+        if (flags && knows_no_uncached(count)) {
+            flags = 0;
+            continue;
+        }
         if (count < 0) return (int32_t)count;
         if (count == 0) return -EIO;
         done += (size_t)count;
     }
     return 0;
+}
+int64_t linux_pread_full(int32_t fd, void *buffer, size_t length, int64_t offset) {
+    return read_all(fd, buffer, length, offset, 0);
+}
+int32_t linux_pwrite_full(int32_t fd, const void *buffer, size_t length, int64_t offset) {
+    return write_all(fd, buffer, length, offset, 0);
+}
+int64_t linux_pread_full_uncached(int32_t fd, void *buffer, size_t length, int64_t offset) {
+    return read_all(fd, buffer, length, offset, RWF_DONTCACHE);
+}
+int32_t linux_pwrite_full_uncached(int32_t fd, const void *buffer, size_t length, int64_t offset) {
+    return write_all(fd, buffer, length, offset, RWF_DONTCACHE);
 }
 int64_t linux_copy_file_range(int32_t from, int64_t from_offset, int32_t to, int64_t to_offset, size_t length) {
     loff_t in = from_offset, out = to_offset;

@@ -123,6 +123,8 @@ private func withPath<R>(_ path: RawPath, _ body: (UnsafePointer<CChar>) -> R) -
 package final class RealDiskFile: DiskFile, @unchecked Sendable {
     /// A smaller file is not worth going round the page cache.
     static let directBytesMin = 256 << 10
+    /// A smaller read may be part of many from the same place.
+    private static let uncachedReadBytesMin = 64 << 10
     /// Strictest alignment of address, offset and length that file systems ask for.
     private static let directAlignment = 4096
 
@@ -148,17 +150,14 @@ package final class RealDiskFile: DiskFile, @unchecked Sendable {
     }
 
     package func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(HostFilesError) -> Int {
-        var done = 0
-        while done < buffer.count, let start = buffer.baseAddress {
-            let count = pread(descriptor, start + done, buffer.count - done, off_t(offset + done))
-            if count == 0 { break }
-            if count < 0 {
-                if errno == EINTR { continue }
-                throw HostFilesError(errno: errno, "read", path: path)
-            }
-            done += count
-        }
-        return done
+        // A large piece is read once and not wanted again soon: the page cache is better kept for other things.
+        let isLarge = buffer.count >= RealDiskFile.uncachedReadBytesMin
+        let count =
+            isLarge
+            ? linux_pread_full_uncached(descriptor, buffer.baseAddress, buffer.count, Int64(offset))
+            : linux_pread_full(descriptor, buffer.baseAddress, buffer.count, Int64(offset))
+        guard count >= 0 else { throw HostFilesError(errno: Int32(-count), "read", path: path) }
+        return Int(count)
     }
 
     package func write(at offset: Int, _ bytes: UnsafeRawBufferPointer) throws(HostFilesError) {
