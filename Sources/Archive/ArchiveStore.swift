@@ -2,6 +2,7 @@ package import BackupFormat
 package import Cryptography
 package import HostFiles
 package import Ledger
+internal import Synchronization
 package import Vault
 
 /// Whose archive it is, and what this device may do with it.
@@ -35,6 +36,8 @@ package final class ArchiveStore: Sendable {
     let footerCipher: FooterCipher
     /// The node's scratch folder, for listings that outgrow memory.
     let scratchDirectory: RawPath
+    /// Held by a backup from its start to its end.
+    let oneAtATime = Mutex<Void>(())
 
     /// Opens the index and brings it in line with the packs that the vault really holds.
     package init(

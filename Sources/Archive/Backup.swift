@@ -2,6 +2,7 @@ internal import BackupFormat
 internal import Cryptography
 internal import HostFiles
 internal import Ledger
+internal import Synchronization
 internal import Vault
 
 extension ArchiveStore {
@@ -16,9 +17,21 @@ extension ArchiveStore {
         _ request: BackupRequest, progress: Progress, report: @escaping @Sendable (FileProblem) -> Void
     ) throws(ArchiveError) -> BackupReport {
         try requireSources(request)
+        return try oneAtATime.withLock { _ throws(ArchiveError) in
+            try backUpAlone(request, progress: progress, report: report)
+        }
+    }
+
+    /// Chunks that another backup through this store has reserved would be in packs that only its snapshot lists, so two of
+    /// them take turns.
+    private func backUpAlone(
+        _ request: BackupRequest, progress: Progress, report: @escaping @Sendable (FileProblem) -> Void
+    ) throws(ArchiveError) -> BackupReport {
         var memo = try lastSnapshot(host: request.host, paths: request.paths)
         var verifiesMemo = try memo.map { (memo) throws(ArchiveError) in try !areAllPresent(memo.pages) } ?? false
         for _ in 0..<ArchiveStore.attemptsMax {
+            // What an earlier backup through this store reserved, and failed to store, is nobody's any more.
+            index.releaseReservations()
             let attempt = try BackupAttempt(
                 store: self, request: request, memo: memo, verifiesMemo: verifiesMemo, progress: progress, report: report)
             switch try attempt.run() {

@@ -71,7 +71,9 @@ final class BackupFile: Sendable {
                 entry.marks.insert(.changedWhileRead)
                 folder.run.record(path, "read", "it changed while it was read; what is stored may mix two states")
             }
-            entry.attributes = try onFile { () throws(HostFilesError) in try file.extendedAttributes() }
+            folder.run.addAttributes(to: &entry, last: decodeEntry(last), of: path) { () throws(HostFilesError) in
+                try file.extendedAttributes()
+            }
             folder.run.progress.bytes.add(Int(clamping: size), ordering: .relaxed)
             do throws(ArchiveError) { try content.finish(entry, worker) } catch { throw .archive(error) }
             return

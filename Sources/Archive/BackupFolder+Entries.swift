@@ -110,8 +110,12 @@ extension BackupFolder {
         _ name: UnsafeRawBufferPointer, _ status: FileStatus, _ worker: BackupWorker
     ) throws(ArchiveError) {
         var entry = run.entry(name: RawPath(bytes: Array(name)), status: status, content: .stored(.empty))
-        entry.attributes = (try? handle?.extendedAttributes(of: name)) ?? []
         entry.marks = [.incomplete, .mountPoint]
+        if let handle {
+            run.addAttributes(to: &entry, last: nil, of: path(of: name)) { () throws(HostFilesError) in
+                try handle.extendedAttributes(of: name)
+            }
+        }
         try put(.encoded(encode(entry)), worker)
     }
 
@@ -137,7 +141,7 @@ extension BackupFolder {
         if status.size <= UInt64(Limits.chunkBytesMin), !status.mayBeSparse {
             let value: SlotValue?
             do throws(SmallFileError) {
-                value = try worker.backUpSmallFile(name, status, in: self)
+                value = try worker.backUpSmallFile(name, status, last: view, in: self)
             } catch {
                 switch error {
                 case .file(let error): return try putLastKnown(name, view, error, worker)
@@ -166,9 +170,11 @@ extension BackupFolder {
         var entry = run.entry(name: RawPath(bytes: Array(name)), status: status, content: .none)
         do throws(HostFilesError) {
             if status.type == .symlink { entry.content = .inline(try handle.readLink(name)) }
-            entry.attributes = try handle.extendedAttributes(of: name)
         } catch {
             return try putLastKnown(name, view, error, worker)
+        }
+        run.addAttributes(to: &entry, last: try? view?.entry(), of: path(of: name)) { () throws(HostFilesError) in
+            try handle.extendedAttributes(of: name)
         }
         try put(.encoded(encode(entry)), worker)
     }

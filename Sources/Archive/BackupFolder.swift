@@ -128,7 +128,10 @@ final class BackupFolder: @unchecked Sendable {
             self.handle = handle
             // To open a folder may mount something on it, which to look at it does not.
             if handle.mountGuard != nil { status = try handle.status() }
-            if memoStatus(differsFrom: status) { attributes = readAttributes(handle) }
+            // What the mark of the last backup says may be that they could not be read then.
+            if memoStatus(differsFrom: status) || memoView?.marks.contains(.incomplete) == true {
+                attributes = readAttributes(handle)
+            }
             let names = worker.names()
             self.names = names
             let only = selection.isWhole ? try onlyCacheTag(handle) : selection.names
@@ -326,7 +329,9 @@ final class BackupFolder: @unchecked Sendable {
 
     /// This folder's entry in its parent's tree.
     private func entry(_ tree: KeyList) throws(ArchiveError) -> SlotValue {
-        if let memo, tree == memo.tree, !keepsMemo, memoView?.marks == marks, !memoStatus(differsFrom: status) {
+        if let memo, tree == memo.tree, !keepsMemo, memoView?.marks == marks, !memoStatus(differsFrom: status),
+            attributes == nil || attributes == memoEntry?.attributes
+        {
             return memo.range.map { .unchanged($0) } ?? .encoded(memo.encoded)
         }
         var entry: TreeEntry
@@ -342,12 +347,7 @@ final class BackupFolder: @unchecked Sendable {
         return .encoded(encode(entry))
     }
 
-    private var memoEntry: TreeEntry? {
-        memo?.encoded.withUnsafeBytes { bytes in
-            var reader = ByteReader(bytes, "tree entry")
-            return try? TreeEntryView(parsing: &reader).entry()
-        }
-    }
+    private var memoEntry: TreeEntry? { decodeEntry(memo?.encoded) }
 }
 
 /// An entry that is as the memo has it but for the number of its device, which changes from boot to boot: names of one file

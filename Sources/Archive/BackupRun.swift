@@ -38,7 +38,14 @@ final class BackupRun: Sendable {
         self.scheduler = BackupScheduler(plan: plan)
         self.writerShared = writerShared
         self.gear = gear
-        mounts = try? MountTable.current()
+        do throws(HostFilesError) { mounts = try MountTable.current() } catch {
+            mounts = nil
+            progress.problems.add(1, ordering: .relaxed)
+            problems.add(
+                FileProblem(
+                    path: error.path ?? "/proc", operation: error.operation,
+                    reason: error.cause + "; a network disk that gives no answer would stop this backup"))
+        }
         self.cutter = GearCutter(gear: gear)
         let rules = ExclusionRules(request.exclusions.patterns)
         self.rules = rules.isEmpty ? nil : rules

@@ -72,8 +72,10 @@ final class BackupWorker {
     }
 
     /// Reads a file of at most one chunk in one go; its encoded entry, or nil if it turned out to be larger.
+    ///
+    /// `last` is its entry in the last backup.
     func backUpSmallFile(
-        _ name: UnsafeRawBufferPointer, _ listed: FileStatus, in folder: BackupFolder
+        _ name: UnsafeRawBufferPointer, _ listed: FileStatus, last: TreeEntryView?, in folder: BackupFolder
     ) throws(SmallFileError) -> SlotValue? {
         guard let handle = folder.handle else { return nil }
         let file = try onFile { () throws(HostFilesError) in try handle.openFile(name) }
@@ -102,7 +104,9 @@ final class BackupWorker {
                 entry.marks.insert(.changedWhileRead)
                 run.record(folder.path(of: name), "read", "it changed while it was read; what is stored may mix two states")
             }
-            entry.attributes = try onFile { () throws(HostFilesError) in try file.extendedAttributes() }
+            run.addAttributes(to: &entry, last: try? last?.entry(), of: folder.path(of: name)) { () throws(HostFilesError) in
+                try file.extendedAttributes()
+            }
             run.progress.bytes.add(small.count, ordering: .relaxed)
             if small.count <= Limits.inlineFileBytesMax {
                 entry.content = .inline(Array(small.plain))

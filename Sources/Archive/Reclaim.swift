@@ -98,11 +98,11 @@ private struct Reclamation {
 
     /// Without `copying`, only packs that are dead as a whole go.
     func run(dryRun: Bool, copying: Bool = true, _ report: inout ReclaimReport) throws(ArchiveError) {
-        var records: [SnapshotRecord] = []
+        var snapshots: [SnapshotID] = []
         let marks = ChunkMarks(
             disk: store.disk, directory: store.scratchDirectory,
             memoryBytes: store.plan.indexBytes / Reclamation.marksShare + (4 << 20))
-        guard try markAlive(&records, marks) else { return }
+        guard try markAlive(&snapshots, marks) else { return }
         let usage = try measure(marks)
         let dead = usage.filter { $0.aliveBytes == 0 }
         let moved = copying ? worthRewriting(usage.filter { $0.aliveBytes > 0 }) : []
@@ -113,13 +113,13 @@ private struct Reclamation {
             report.removedBytes = dead.reduce(0) { $0 + $1.packBytes } + moved.reduce(0) { $0 + $1.packBytes - $1.aliveBytes }
             return
         }
-        try coverUnlisted(records, usage.filter { $0.aliveBytes > 0 })
+        try coverUnlisted(snapshots, usage.filter { $0.aliveBytes > 0 })
         let twins = try twins(of: dead + moved, alive: Set(usage.filter { $0.aliveBytes > 0 }.map(\.number)))
         let made = try rewrite(moved, marks)
         var dropped = PackSet()
         for pack in dead { dropped.insert(pack.number) }
         for pack in moved { dropped.insert(pack.number) }
-        try recommit(records, without: dropped, moved: Set(moved.map(\.id)), made: made, twins: twins)
+        try recommit(snapshots, without: dropped, moved: Set(moved.map(\.id)), made: made, twins: twins)
     }
 
     /// The other packs that hold chunks of these packs too, and count as the place where those are alive: a snapshot that
@@ -129,14 +129,21 @@ private struct Reclamation {
         for pack in packs {
             // A pack whose footer is beyond repair gives nothing to anybody.
             guard let entries = try? store.packEntries(pack.id) else { continue }
+            let isCovered = store.index.isCovered(pack.id)
             for entry in entries {
-                do {
-                    guard let place = try store.index.lookup(entry.id), place.packNumber != pack.number,
-                        alive.contains(place.packNumber)
-                    else { continue }
-                    twins[pack.id, default: []].insert(place.packNumber)
-                } catch {
+                let places: [ChunkLocation]
+                do { places = try store.index.allLocations(of: entry.id) } catch {
                     throw ArchiveError(.storage, "look up a chunk", "\(error)")
+                }
+                // What is alive was found by way of the index. Before a pack goes, its own footer must agree with that.
+                guard !isCovered || places.contains(where: { $0.packNumber == pack.number }) else {
+                    throw ArchiveError(
+                        .damaged, "sweep pack \(pack.id)",
+                        "the chunk index does not know all of it; remove the folder ledger/index, which is made anew, "
+                            + "and try again")
+                }
+                for place in places where place.packNumber != pack.number && alive.contains(place.packNumber) {
+                    twins[pack.id, default: []].insert(place.packNumber)
                 }
             }
         }
@@ -145,21 +152,34 @@ private struct Reclamation {
 
     /// Sees to it that each pack which is alive is on the list of a snapshot: one that holds the only copy that is left of a
     /// chunk may be on no list, if the snapshot that it was made for is forgotten.
-    private func coverUnlisted(_ records: [SnapshotRecord], _ alive: [Usage]) throws(ArchiveError) {
-        var listed: Set<PackID> = []
+    private func coverUnlisted(_ snapshots: [SnapshotID], _ alive: [Usage]) throws(ArchiveError) {
+        var listed = PackSet()
+        try forEachPage(of: snapshots) { (_, packs) in
+            for pack in packs { listed.insert(store.index.packNumber(of: pack)) }
+        }
+        guard alive.contains(where: { !listed.contains($0.number) }) else { return }
+        try store.coverSnapshots(snapshots, without: [], progress)
+    }
+
+    /// Calls `body` once with each page that these snapshots name. Snapshots that are gone meanwhile are passed over.
+    private func forEachPage(
+        of snapshots: [SnapshotID], _ body: (PageID, [PackID]) -> Void
+    ) throws(ArchiveError) {
+        var seen: Set<PageID> = []
         do {
-            for record in records {
-                for page in record.pages { listed.formUnion(try store.vault.page(page.id).packs) }
+            for id in snapshots {
+                guard let record = try? store.vault.snapshotRecord(id) else { continue }
+                for page in record.pages where seen.insert(page.id).inserted {
+                    body(page.id, try store.vault.page(page.id).packs)
+                }
             }
         } catch {
             throw ArchiveError(.storage, "read the lists of packs", "\(error)")
         }
-        guard alive.contains(where: { !listed.contains($0.id) }) else { return }
-        try store.coverSnapshots(records.map(\.id), without: [], progress)
     }
 
     /// Marks every chunk that a snapshot needs, in all packs that hold it: each snapshot's list names its own. False when a snapshot cannot be read to its end: then nothing is judged dead.
-    private func markAlive(_ records: inout [SnapshotRecord], _ marks: ChunkMarks) throws(ArchiveError) -> Bool {
+    private func markAlive(_ snapshots: inout [SnapshotID], _ marks: ChunkMarks) throws(ArchiveError) -> Bool {
         let reachable = try Reachability(source: store.chunkSource(), progress: progress)
         let mark: Reachability.Visit = { (key) throws(ArchiveError) in
             do {
@@ -179,7 +199,7 @@ private struct Reclamation {
         let ids: [SnapshotID]
         do { ids = try store.vault.snapshots() } catch { throw ArchiveError(.storage, "list the snapshots", "\(error)") }
         for id in ids {
-            guard let (record, contents) = try store.openSnapshot(id) else { return false }
+            guard let (_, contents) = try store.openSnapshot(id) else { return false }
             do throws(ArchiveError) {
                 try reachable.visit(tree: contents.root, mark)
                 try reachable.visit(stream: contents.problems, mark)
@@ -187,7 +207,7 @@ private struct Reclamation {
                 if error.code == .damaged { return false }
                 throw error
             }
-            records.append(record)
+            snapshots.append(id)
         }
         return true
     }
@@ -278,13 +298,20 @@ private struct Reclamation {
 
     /// Commits each snapshot whose list names a dropped pack, with its new list.
     private func recommit(
-        _ records: [SnapshotRecord], without dropped: PackSet, moved: Set<PackID>, made: [PackID], twins: [PackID: Set<UInt32>]
+        _ snapshots: [SnapshotID], without dropped: PackSet, moved: Set<PackID>, made: [PackID], twins: [PackID: Set<UInt32>]
     ) throws(ArchiveError) {
         guard !dropped.isEmpty else { return }
-        for old in records {
+        var affected: Set<PageID> = []
+        try forEachPage(of: snapshots) { (page, packs) in
+            if packs.contains(where: { dropped.contains(store.index.packNumber(of: $0)) }) { affected.insert(page) }
+        }
+        // Successive snapshots share most of their new lists as they shared the old ones.
+        var previous: SnapshotID?
+        for id in snapshots {
             do {
                 // As it is now: a pack that was alive and on no list may have come onto this one.
-                guard let record = try? store.vault.snapshotRecord(old.id) else { continue }
+                guard let record = try? store.vault.snapshotRecord(id) else { continue }
+                guard record.pages.contains(where: { affected.contains($0.id) }) else { continue }
                 var packs: [PackID] = []
                 for page in record.pages { packs += try store.vault.page(page.id).packs }
                 let kept = packs.filter { !dropped.contains(store.index.packNumber(of: $0)) }
@@ -297,7 +324,8 @@ private struct Reclamation {
                 for pack in others.subtracting(moved).sorted() + (needsMade ? made : []) where seen.insert(pack).inserted {
                     list.append(pack)
                 }
-                try store.replaceList(of: record, with: list)
+                try store.replaceList(of: record, with: list, like: previous)
+                previous = id
             } catch {
                 throw ArchiveError(.storage, "commit a snapshot's new pack list", "\(error)")
             }

@@ -140,7 +140,7 @@ extension Home {
 
     private func isOurs(_ name: RawPath) -> Bool {
         ["keys", "vault", "ledger", "bakare.toml", "bakare.toml.last", "lost+found"].contains(name)
-            || name.bytes.starts(with: "keys.new-".utf8)
+            || ["keys.new-", "bakare.toml.new-"].contains { name.bytes.starts(with: $0.utf8) }
     }
 
     private func removeFolder(_ folder: RawPath) {

@@ -14,6 +14,11 @@ enum Program {
         _ = ProcessFigures.raiseOpenFiles()
         ignoreBrokenPipes()
         Interruption.begin()
+        // Swift reads them from there.
+        guard CommandLine.argc > 0 else {
+            Standard.error.line("bakare-node: cannot read its arguments: /proc is not there; mount it (mount -t proc proc /proc)")
+            finish(.failed)
+        }
         let arguments = hoistGlobalOptions(rawArguments())
         if let word = arguments.first, !word.hasPrefix("-"), let message = unknownCommand(word) {
             Standard.error.line("bakare-node: \(readable(message))")

@@ -74,7 +74,8 @@ extension Disk {
         }
         let parent = path.parent
         if parent != path { try makeDirectories(parent) }
-        do { try makeDirectory(path) } catch  where error.code == .exists { return }
+        // Whoever else made it may not have synced its name.
+        do { try makeDirectory(path) } catch  where error.code == .exists {}
         try syncDirectory(parent)
     }
 }

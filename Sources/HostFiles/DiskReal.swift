@@ -167,7 +167,7 @@ package final class RealDiskFile: DiskFile, @unchecked Sendable {
             let count = pwrite(descriptor, start + done, bytes.count - done, off_t(offset + done))
             if count <= 0 {
                 if count < 0 && errno == EINTR { continue }
-                if count < 0 && errno == EINVAL && isDirect {
+                if count < 0 && errno == EINVAL && isDirect && goesRoundPageCache {
                     goesRoundPageCache = false
                     continue
                 }

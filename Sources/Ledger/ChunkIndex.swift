@@ -126,6 +126,9 @@ package final class ChunkIndex: Sendable {
         }
     }
 
+    /// Gives up all reservations: whoever made them has stopped, and what was not stored until then never will be.
+    package func releaseReservations() { state.withLock { $0.table.releaseAll() } }
+
     /// Records every chunk of a pack that is stored, or whose footer was read; reservations of these chunks are fulfilled.
     ///
     /// The pack counts as covered and present from then on. May write a segment, and throws if that fails; the rows are

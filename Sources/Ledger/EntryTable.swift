@@ -57,6 +57,12 @@ package struct EntryTable: Sendable {
         reservedCount -= 1
     }
 
+    /// Removes all reserved rows.
+    package mutating func releaseAll() {
+        guard reservedCount > 0 else { return }
+        for entry in slots where entry.pack == EntryTable.reservedPack { release(entry.id) }
+    }
+
     /// Adds a stored row, in place of a reserved one if there is; nothing happens if chunk and pack are there already.
     package mutating func store(_ entry: IndexEntry) {
         let reserved = find(entry.id, pack: EntryTable.reservedPack)

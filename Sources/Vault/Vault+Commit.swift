@@ -22,11 +22,11 @@ extension Vault {
     /// Commits a snapshot: afterwards it, its pages and its packs are durable, and stay until it is forgotten.
     ///
     /// `record` is an encoded ``SnapshotRecord``. A record of an id that is there already replaces it if its revision is
-    /// higher, and is `committed` at once if it is the same. `basedOn` names a committed snapshot to share pages with, which
+    /// higher, and is `committed` at once if it is the same. `basedOn` names committed snapshots to share pages with, which
     /// saves reading all the others. With `replacing`, the record only takes the place of a committed one of the same id: a
     /// snapshot that was forgotten meanwhile stays so. `missing` and `rejected` leave the vault as it was.
     package func commit(
-        record bytes: [UInt8], basedOn: SnapshotID? = nil, replacing: Bool = false
+        record bytes: [UInt8], basedOn: [SnapshotID]? = nil, replacing: Bool = false
     ) throws(VaultError) -> CommitOutcome {
         let record: SnapshotRecord
         do { record = try bytes.withUnsafeBytes { bytes throws(FormatError) in try SnapshotRecord(decoding: bytes) } } catch {
@@ -101,10 +101,10 @@ extension Vault {
 
     /// Brings home every page and pack of a pending record that no committed snapshot shares; returns those that are missing.
     private func makePresent(
-        _ record: SnapshotRecord, basedOn: SnapshotID?
+        _ record: SnapshotRecord, basedOn: [SnapshotID]?
     ) throws(VaultError) -> (packs: [PackID], pages: [PageID]) {
         var unshared = Dictionary(uniqueKeysWithValues: record.pages.map { ($0.id, $0.packCount) })
-        let others = if let basedOn { [basedOn] } else { try snapshots() }
+        let others = if let basedOn { basedOn } else { try snapshots() }
         for other in others where !unshared.isEmpty {
             do throws(VaultError) {
                 for page in try self.record(at: snapshotPath(other), "snapshot \(other)").pages { unshared[page.id] = nil }

@@ -37,7 +37,7 @@ extension Vault {
     package func readPackChecked(
         _ id: PackID, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer
     ) throws(VaultError) -> Bool {
-        let file = try withFound(.pack(id), "read") { path throws(HostFilesError) in try ProtectedFile.open(disk, path) }
+        let file = try findPack(id)
         let wasDamaged = try files("read", Stored.pack(id)) { () throws(HostFilesError) in
             try file.readChecked(range, into: buffer)
         }
@@ -57,8 +57,17 @@ extension Vault {
 
     private func openPack(_ id: PackID) throws(VaultError) -> ProtectedFile {
         if let file = state.withLock({ $0.openPacks.file(id) }) { return file }
-        let file = try withFound(.pack(id), "read") { path throws(HostFilesError) in try ProtectedFile.open(disk, path) }
+        let file = try findPack(id)
         state.withLock { $0.openPacks.insert(id, file) }
+        return file
+    }
+
+    private func findPack(_ id: PackID) throws(VaultError) -> ProtectedFile {
+        let file = try withFound(.pack(id), "read") { path throws(HostFilesError) in try ProtectedFile.open(disk, path) }
+        // Its length decides how much memory a reader takes.
+        guard file.contentBytes <= Limits.packBytesMax else {
+            throw VaultError(.damaged, "read", "pack \(id)", detail: "it is longer than a pack may be")
+        }
         return file
     }
 

@@ -99,23 +99,19 @@ extension Vault {
 
     /// The packs that these pages name, sorted.
     private func scrubPages(_ pages: [PageID], _ repair: Bool, _ report: inout ScrubReport) throws(VaultError) -> [PackID] {
-        var packs: [PackID] = []
+        var packs = PackIDList([])
         for id in pages {
             do throws(VaultError) {
                 _ = try isPresent(.page(id), repair, &report)
                 _ = try withFound(.page(id), "check") { path throws(HostFilesError) in try scrub(path, repair, &report) }
-                packs += try page(id).packs
+                packs.add(try page(id).packs)
                 report.pages += 1
             } catch {
                 guard error.code == .notFound || error.code == .damaged else { throw error }
                 report.lostPages.append(id)
             }
         }
-        packs.sort()
-        var unique: [PackID] = []
-        unique.reserveCapacity(packs.count)
-        for pack in packs where pack != unique.last { unique.append(pack) }
-        return unique
+        return packs.sorted()
     }
 
     private func scrub(
@@ -126,7 +122,10 @@ extension Vault {
             report.packsRead += 1
             if let found, !found.lost.isEmpty {
                 state.withLock { $0.openPacks.remove(pack) }
-                report.damagedPacks.append(DamagedPack(id: pack, contentBytes: try packBytes(pack), lost: found.lost))
+                let length = try withFound(.pack(pack), "check") { path throws(HostFilesError) in
+                    try ProtectedFile.open(disk, path).contentBytes
+                }
+                report.damagedPacks.append(DamagedPack(id: pack, contentBytes: length, lost: found.lost))
                 return
             }
             guard found != nil else {

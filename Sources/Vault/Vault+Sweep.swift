@@ -49,7 +49,7 @@ extension Vault {
             for name in try disk.list(folder) {
                 let path = folder.appending(name)
                 guard let status = try disk.status(path), !status.isDirectory else { continue }
-                guard age == 0 || now - status.modifiedSeconds >= age else { continue }
+                guard Vault.isOlder(status, than: age, now) else { continue }
                 do throws(HostFilesError) { try disk.unlink(path) } catch {
                     if error.code == .notFound { continue }
                     throw error
@@ -58,6 +58,12 @@ extension Vault {
             }
             return removed
         }
+    }
+
+    /// Whether something was last changed `age` seconds before `now`. Whoever can write to the disk can give it any time.
+    private static func isOlder(_ status: DiskStatus, than age: Int64, _ now: Int64) -> Bool {
+        let (passed, overflow) = now.subtractingReportingOverflow(status.modifiedSeconds)
+        return age <= 0 || (overflow ? status.modifiedSeconds < 0 : passed >= age)
     }
 
     private func everythingStored() throws(VaultError) -> [Stored] {
@@ -99,7 +105,12 @@ extension Vault {
     private func newGeneration() throws(VaultError) -> UInt64 {
         var hasReserve = true
         while true {
-            let next = try generation + 1
+            let (next, overflow) = try generation.addingReportingOverflow(1)
+            guard !overflow else {
+                throw VaultError(
+                    .damaged, "begin a generation in", "\(trashFolder)",
+                    detail: "the folder \(UInt64.max) is not the vault's: remove it")
+            }
             do throws(HostFilesError) {
                 try disk.makeDirectory(trashFolder(next))
                 try disk.syncDirectory(trashFolder)
@@ -125,7 +136,7 @@ extension Vault {
             do throws(HostFilesError) {
                 // A folder's time is that of the last file to come or go.
                 guard let status = try disk.status(folder) else { continue }
-                if let age, age.grace > 0, age.now - status.modifiedSeconds < age.grace { continue }
+                if let age, !Vault.isOlder(status, than: age.grace, age.now) { continue }
                 for name in try disk.list(folder) {
                     if let stored = Stored(trashName: name) { entries.append((generation, stored)) }
                 }

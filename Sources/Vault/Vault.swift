@@ -33,6 +33,10 @@ package final class Vault: Sendable {
                 try files("create the vault", root) { () throws(HostFilesError) in try disk.makeDirectories(root.appending(name))
                 }
             }
+            // A process that was killed may have made them, and not synced their names.
+            try files("create the vault", root) { () throws(HostFilesError) in
+                for folder in [root, directory, directory.parent] { try disk.syncDirectory(folder) }
+            }
             makeReserve()
         }
         let there = try files("open the vault", root) { () throws(HostFilesError) in

@@ -51,20 +51,17 @@ struct VaultReferences {
         if needed == pages && absent.isEmpty { return }
         // A page that is no longer needed must let its packs go, so the others are read again.
         let isLess = !pages.isSubset(of: needed)
-        var list = isLess ? [] : packs
+        var list = PackIDList(isLess ? [] : packs)
         var missing: Set<PageID> = []
         for id in needed.sorted() where isLess || !pages.contains(id) || absent.contains(id) {
             do throws(VaultError) {
-                list += try vault.page(id).packs
+                list.add(try vault.page(id).packs)
             } catch {
                 guard error.code == .notFound, !committed.contains(id) else { throw error }
                 missing.insert(id)
             }
         }
-        list.sort()
-        packs = []
-        packs.reserveCapacity(list.count)
-        for pack in list where pack != packs.last { packs.append(pack) }
+        packs = list.sorted()
         pages = needed
         absent = missing
     }

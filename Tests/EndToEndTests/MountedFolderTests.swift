@@ -98,4 +98,78 @@ import Testing
         try home.restore("latest", to: scratch.path("target"), options: ["--delete"])
         #expect(try restored.folder("way").has("not ours"))
     }
+
+    @Test("what has extended attributes that cannot be read is stored all the same, marked, and named")
+    func unreadableAttributes() throws {
+        let scratch = try Scratch()
+        let mount = try scratch.mountMemory(at: "source", size: "64m")
+        let source = try Folder(mount.path)
+        // More than an entry may have.
+        func overload(_ name: String) throws {
+            for index in 0..<20 {
+                try source.setAttribute(Bytes(name.utf8), "user.many\(index)", Bytes(repeating: 1, count: 60_000))
+            }
+        }
+        let files: [String: Bytes] = [
+            "tiny": Bytes("tiny".utf8), "small": Bytes(repeating: 2, count: 5000), "large": Bytes(repeating: 3, count: 700_000),
+        ]
+        for (name, content) in files { try source.write(name, content) }
+        try source.makeFolder("folder").write("inside", "inside")
+        let names = files.keys.sorted() + ["folder"]
+        for name in names { try source.setAttribute(Bytes(name.utf8), "user.first", Bytes("known".utf8)) }
+        let home = try Home.make(scratch.path("home"))
+        try home.backup(scratch.path("source"))
+        for name in names { try overload(name) }
+        let unknown: [String: Bytes] = ["unknown": Bytes("unknown".utf8), "unknown large": Bytes(repeating: 4, count: 600_000)]
+        for (name, content) in unknown {
+            try source.write(name, content)
+            try overload(name)
+        }
+        let all = Set(names + unknown.keys)
+        // Each time anew: they stay marked.
+        for _ in 0..<2 {
+            let outcome = try home.run("backup", "--json", scratch.path("source"))
+            #expect(outcome.code == 3, "\(outcome.summary)")
+            #expect(Set(try problems(outcome).keys) == Set(all.map { scratch.path("source/\($0)") }))
+        }
+        let target = try scratch.mountMemory(at: "target", size: "64m")
+        try home.restore("latest", to: target.path)
+        let restored = try Folder(target.path + scratch.path("source"))
+        for (name, content) in files.merging(unknown, uniquingKeysWith: { $1 }) { #expect(try restored.read(name) == content) }
+        #expect(try restored.folder("folder").read("inside") == Bytes("inside".utf8))
+        let first = Bytes("user.first".utf8)
+        let found = try TreeState(of: restored).files
+        for name in names { #expect(found[Bytes(name.utf8)]?.attributes == [first: Bytes("known".utf8)], "\(name)") }
+        // Once they can be read, nothing is said any more.
+        for name in all {
+            for index in 0..<20 { try source.removeAttribute(Bytes(name.utf8), "user.many\(index)") }
+        }
+        try home.backup(scratch.path("source"))
+    }
+
+    @Test("a backup that cannot read which mounts there are says so, and goes on")
+    func noMountTable() throws {
+        let scratch = try Scratch()
+        try scratch.makeFolder("source").write("file", "content")
+        var home = try Home.make(scratch.path("home"))
+        home.prefix = [
+            "/usr/bin/unshare", "--mount", "/bin/sh", "-c", "mount --bind /proc/$$/mem /proc/$$/mountinfo && exec \"$@\"", "sh",
+        ]
+        let outcome = try home.run("backup", "--json", scratch.path("source"))
+        #expect(outcome.code == 3, "\(outcome.summary)")
+        #expect(Set(try problems(outcome).keys) == ["/proc/self/mountinfo"])
+        home.prefix = []
+        try home.restore("latest", to: scratch.path("target"))
+        #expect(try Folder(scratch.path("target") + scratch.path("source")).read("file") == Bytes("content".utf8))
+    }
+
+    @Test("without /proc, where its arguments are read, a command fails and does not take itself for a call for help")
+    func noProc() throws {
+        let scratch = try Scratch()
+        var home = try Home.make(scratch.path("home"))
+        home.prefix = ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", "mount -t tmpfs none /proc && exec \"$@\"", "sh"]
+        let outcome = try home.run("backup", "--json", scratch.path("home"))
+        #expect(outcome.code == 1, "\(outcome.summary)")
+        #expect(outcome.errorText.contains("/proc"), "\(outcome.summary)")
+    }
 }

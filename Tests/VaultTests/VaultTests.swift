@@ -92,7 +92,7 @@ import Vault
         let first = world.record(1, [shared, own])
         let second = world.record(2, [shared])
         try world.publish(vault, first, [shared, own])
-        #expect(try vault.commit(record: second.encode(), basedOn: first.id) == .committed)
+        #expect(try vault.commit(record: second.encode(), basedOn: [first.id]) == .committed)
         let key = OwnerKey.generate()
         let stranger = signForget(
             [first.id], certificate: key.certify(world.node, name: "x", permissions: .all, serial: 1), with: world.node)

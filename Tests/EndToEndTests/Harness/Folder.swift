@@ -127,6 +127,12 @@ final class Folder {
             "setxattr \(attribute) \(shown(name))")
     }
 
+    func removeAttribute(_ name: Bytes, _ attribute: String) throws {
+        let key = Bytes(attribute.utf8)
+        try checked(
+            linux_removexattrat(descriptor, name, name.count, key, key.count), "removexattr \(attribute) \(shown(name))")
+    }
+
     /// Removes a file, or a folder with all that it holds.
     func remove(_ name: Bytes) throws {
         if try status(name).mode & linux_S_IFMT == linux_S_IFDIR {
