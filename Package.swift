@@ -24,7 +24,6 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
-let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
 
 let package = Package(
     name: "bakare",
@@ -32,7 +31,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ],
     targets: [
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
@@ -46,9 +44,10 @@ let package = Package(
         module("HostFiles", ["BackupFormat", "CLinux", "CISAL"]),
         module("Vault", ["Cryptography", "HostFiles", "BackupFormat"]),
         module("Ledger", ["BackupFormat", "HostFiles"]),
+        module("PeerProtocol", ["Cryptography", "BackupFormat"]),
         module("Placement", ["BackupFormat"]),
         module("Archive", ["Chunking", "Cryptography", "HostFiles", "Ledger", "Vault", "BackupFormat"]),
-        module("BackupNode", ["Archive", "Vault", "Ledger", "Cryptography", "HostFiles", "BackupFormat", toml]),
+        module("BackupNode", ["Archive", "Vault", "Ledger", "Cryptography", "HostFiles", "BackupFormat"]),
         .executableTarget(
             name: "BakareNode", dependencies: ["BackupNode", "Archive", "HostFiles", "BackupFormat", arguments],
             swiftSettings: strict),
@@ -59,6 +58,7 @@ let package = Package(
         tests("HostFiles", ["HostFiles", "BackupFormat"]),
         tests("Vault", ["Vault", "Cryptography", "HostFiles", "BackupFormat"]),
         tests("Ledger", ["Ledger", "HostFiles", "BackupFormat"]),
+        tests("PeerProtocol", ["PeerProtocol", "Cryptography", "BackupFormat"]),
         tests("Placement", ["Placement", "BackupFormat"]),
         tests("Archive", ["Archive", "Vault", "Ledger", "Chunking", "Cryptography", "HostFiles", "BackupFormat"]),
         tests("BackupNode", ["BackupNode", "Archive", "Cryptography", "Vault", "HostFiles", "BackupFormat"]),
@@ -67,7 +67,9 @@ let package = Package(
 
         .target(
             name: "FuzzTargets",
-            dependencies: ["BackupNode", "Archive", "Chunking", "Ledger", "Cryptography", "HostFiles", "BackupFormat"],
+            dependencies: [
+                "BackupNode", "Archive", "PeerProtocol", "Chunking", "Ledger", "Cryptography", "HostFiles", "BackupFormat",
+            ],
             path: "Tests/Fuzzing/Targets", swiftSettings: strict),
         tests("Format", ["FuzzTargets", "Chunking", "Cryptography", "HostFiles", "BackupFormat"]),
     ]

@@ -33,6 +33,8 @@ package enum Limits {
     package static let treeEntryBytesMax = 4 << 20
 
     package static let pagePacksMax = 512
+    /// Head, count and ids of a full page.
+    package static let pageBytesMax = 11 + 32 * pagePacksMax
     package static let snapshotPagesMax = 1 << 17
     package static let snapshotSealedBytesMax = 4 << 20
     package static let snapshotRecordBytesMax = 16 << 20

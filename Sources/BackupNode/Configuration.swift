@@ -52,10 +52,11 @@ package struct Configuration: Sendable {
 /// A value of the configuration that is wrong.
 package struct ConfigurationProblem: Sendable, Equatable, CustomStringConvertible {
     package var file: RawPath
-    /// 0 if it is not known.
-    package var line: Int
+    /// Of the place where the mistake is, counted from 1; both 0 if it is the file as a whole.
+    package var line = 0
+    package var column = 0
     package var message: String
-    package var description: String { line > 0 ? "\(file):\(line): \(message)" : "\(file): \(message)" }
+    package var description: String { line > 0 ? "\(file):\(line):\(column): \(message)" : "\(file): \(message)" }
 }
 
 extension Configuration {

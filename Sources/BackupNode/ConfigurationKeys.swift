@@ -9,16 +9,6 @@ enum ConfigurationValue {
     case strings([String])
     /// Of a type that no key takes; with the type's name.
     case other(String)
-
-    var typeName: String {
-        switch self {
-        case .bool: "a boolean"
-        case .int: "an integer"
-        case .string: "a string"
-        case .strings: "a list of strings"
-        case .other(let name): name
-        }
-    }
 }
 
 /// One key of `bakare.toml`.

@@ -40,7 +40,7 @@ extension Home {
     }
 
     private func problem(_ message: String) -> ConfigurationProblem {
-        ConfigurationProblem(file: configurationFile, line: 0, message: message)
+        ConfigurationProblem(file: configurationFile, message: message)
     }
 
     private func fallBack(_ loaded: inout LoadedConfiguration) {

@@ -41,7 +41,10 @@ private struct Mutator: RandomNumberGenerator {
 @Suite("Decoders fed any bytes")
 struct AnyBytesTests {
     /// How many changed inputs each target gets; the slow ones get fewer.
-    private static let changes = ["cutter": 5, "protected-damage": 150, "protected-file": 150, "configuration": 300]
+    private static let changes = [
+        "cutter": 5, "protected-damage": 150, "protected-file": 150, "peer-session": 300,
+        "peer-handshake-payload": 1000,
+    ]
 
     private func target(_ name: String) throws -> FuzzTarget { try #require(FuzzTarget.all.first { $0.name == name }) }
 
@@ -63,11 +66,19 @@ struct AnyBytesTests {
         for (file, bytes) in try Vectors.regressions(name) { feed(try target(name), bytes, file) }
     }
 
-    // The TOML library (toml++ 3, by way of TOMLKit) stops the process by an assertion on some malformed keys. Until the
-    // configuration is checked before it gets there, its target runs on its vectors only.
-    @Test(
-        "keep their promises on vectors with random changes",
-        arguments: FuzzTarget.all.map(\.name).filter { $0 != "configuration" })
+    @Test("keep their promises on random bytes", arguments: FuzzTarget.all.map(\.name))
+    func random(name: String) throws {
+        let target = try target(name)
+        var mutator = Mutator(seed: name.utf8.reduce(11) { $0 &* 31 &+ UInt64($1) })
+        for round in 0..<min(Self.changes[name] ?? 1000, 1000) {
+            // Of all bytes, or of those that texts of the project are made of.
+            let alphabet: [UInt8] = round % 2 == 0 ? Array(0...255) : Array("[]{}=.,\"'\\#\n\r -_+:0x1eatrufls~".utf8)
+            let bytes = (0..<Int(mutator.next() % 64)).map { _ in alphabet[Int(mutator.next() % UInt64(alphabet.count))] }
+            feed(target, bytes, "random \(round)")
+        }
+    }
+
+    @Test("keep their promises on vectors with random changes", arguments: FuzzTarget.all.map(\.name))
     func changed(name: String) throws {
         let target = try target(name)
         let seeds = try target.seeds()

@@ -21,6 +21,7 @@ struct ConfigCheckCommand: NodeCommand {
                     .object(
                         pathMembers(problem.file, key: "file") + [
                             (key: "line", value: problem.line > 0 ? .int(problem.line) : .null),
+                            (key: "column", value: problem.line > 0 ? .int(problem.column) : .null),
                             (key: "message", value: .string(problem.message)),
                         ])
                 }))

@@ -6,11 +6,13 @@ let nodeTargets: [FuzzTarget] = [
     FuzzTarget(
         name: "configuration",
         run: { bytes in
-            // The parser is one of recursive descent, in another language, and brings its own bounds.
             var configuration = Configuration()
             let problems = configuration.apply(Array(bytes), file: "bakare.toml")
             for problem in problems {
-                try promise(problem.line >= 0 && problem.line <= bytes.count + 1, "a line that is not there")
+                try promise(problem.line > 0 || problem.message.hasPrefix("and "), "a problem without a place")
+                try promise(problem.line <= bytes.count + 1, "a line that is not there")
+                try promise(problem.column <= bytes.count + 1, "a column that is not there")
+                try promise(problem.description.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f }, "a control character in a message")
                 try promise(!problem.description.isEmpty, "a problem without words")
             }
             if !problems.isEmpty {
@@ -24,9 +26,11 @@ let nodeTargets: [FuzzTarget] = [
             let enabled = template.split(separator: "\n").map { line in
                 line.hasPrefix("#") && line.contains("=") && !line.hasPrefix("# ") ? line.dropFirst() : line
             }.joined(separator: "\n")
-            return [template, enabled, "memory = 1\n[sources]\npaths = 3\n", "a = [[[[1]]]]", "x.y.z = {a = 1979-05-27}"].map {
-                Array($0.utf8)
-            }
+            let texts = [
+                template, enabled, "memory = 1\n[sources]\npaths = 3\n", "a = [[[[1]]]]", "x.y.z = {a = 1979-05-27}", "[.a]",
+                "[[s]]\nk.\"l\" = '\\'\r\n",
+            ]
+            return texts.map { Array($0.utf8) }
         }),
     FuzzTarget(
         name: "path-json",
