@@ -74,8 +74,9 @@ package final class ChunkReader: ChunkSource {
         } else {
             try vault.readPack(location.pack, range, into: sealed)
         }
-        let openedBytes = try cipher.open(sealed: UnsafeRawBufferPointer(sealed), key: key, id: id, into: scratch.opened)
-        let opened = UnsafeRawBufferPointer(rebasing: scratch.opened[..<openedBytes])
+        let inPlace = UnsafeMutableRawBufferPointer(rebasing: sealed[ChunkCipher.nonceBytes...])
+        let openedBytes = try cipher.open(sealed: UnsafeRawBufferPointer(sealed), key: key, id: id, into: inPlace)
+        let opened = UnsafeRawBufferPointer(rebasing: inPlace[..<openedBytes])
         let payload = UnsafeRawBufferPointer(rebasing: opened.dropFirst())
         let plain: UnsafeRawBufferPointer
         switch opened.first.flatMap(CompressionMethod.init(rawValue:)) {

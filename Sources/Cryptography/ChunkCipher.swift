@@ -8,6 +8,8 @@ package import BackupFormat
 package final class ChunkCipher: Sendable {
     /// A sealed chunk's nonce and tag; ``Limits/chunkOverheadBytes`` also counts the method byte.
     package static let sealBytes = 40
+    /// What comes before the ciphertext.
+    package static let nonceBytes = 24
 
     private let keyed: KeyedHash
 
@@ -34,8 +36,8 @@ package final class ChunkCipher: Sendable {
 
     /// Opens a sealed chunk into `output`; answers the length of the method byte and payload, 40 bytes less than sealed.
     ///
-    /// `output` must hold that many and must not overlap the input. Throws when the chunk is not what was sealed
-    /// under this key and id; `output` then holds nothing of it.
+    /// `output` must hold that many, and begin at the input's ciphertext or not overlap the input at all. Throws when the chunk
+    /// is not what was sealed under this key and id; `output` then holds nothing of it.
     package func open(
         sealed: UnsafeRawBufferPointer, key: ChunkKey, id: ChunkID, into output: UnsafeMutableRawBufferPointer
     ) throws(CryptographyError) -> Int {
