@@ -46,6 +46,7 @@ let package = Package(
         module("Ledger", ["BackupFormat", "HostFiles"]),
         module("PeerProtocol", ["Cryptography", "BackupFormat"]),
         module("Placement", ["BackupFormat"]),
+        module("Replication", ["PeerProtocol", "Vault", "Cryptography", "HostFiles", "BackupFormat"]),
         module("Archive", ["Chunking", "Cryptography", "HostFiles", "Ledger", "Vault", "BackupFormat"]),
         module("BackupNode", ["Archive", "Vault", "Ledger", "Cryptography", "HostFiles", "BackupFormat"]),
         .executableTarget(
@@ -60,6 +61,7 @@ let package = Package(
         tests("Ledger", ["Ledger", "HostFiles", "BackupFormat"]),
         tests("PeerProtocol", ["PeerProtocol", "Cryptography", "BackupFormat"]),
         tests("Placement", ["Placement", "BackupFormat"]),
+        tests("Replication", ["Replication", "PeerProtocol", "Vault", "Cryptography", "HostFiles", "BackupFormat"]),
         tests("Archive", ["Archive", "Vault", "Ledger", "Chunking", "Cryptography", "HostFiles", "BackupFormat"]),
         tests("BackupNode", ["BackupNode", "Archive", "Cryptography", "Vault", "HostFiles", "BackupFormat"]),
         tests("Tidy", []),

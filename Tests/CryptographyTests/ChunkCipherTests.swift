@@ -65,10 +65,11 @@ struct ChunkCipherTests {
             try output.withUnsafeMutableBytes { try cipher.open(sealed: input, key: key, id: id, into: $0) }
         }
         var inPlace = sealed
-        try inPlace.withUnsafeMutableBytes { buffer in
+        let countInPlace = try inPlace.withUnsafeMutableBytes { buffer in
             let output = UnsafeMutableRawBufferPointer(rebasing: buffer[ChunkCipher.nonceBytes...])
-            #expect(try cipher.open(sealed: UnsafeRawBufferPointer(buffer), key: key, id: id, into: output) == count)
+            return try cipher.open(sealed: UnsafeRawBufferPointer(buffer), key: key, id: id, into: output)
         }
+        #expect(countInPlace == count)
         #expect(inPlace[ChunkCipher.nonceBytes...].prefix(count) == output.prefix(count))
         return Array(output.prefix(count))
     }

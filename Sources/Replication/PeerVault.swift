@@ -1,0 +1,94 @@
+package import BackupFormat
+internal import HostFiles
+package import PeerProtocol
+
+/// What a peer keeps for this node's owner: one question, one answer. Calls wait for the answer.
+package struct PeerVault: Sendable {
+    package let link: any PeerLink
+
+    package init(_ link: any PeerLink) { self.link = link }
+
+    /// One request and its answer; a refusal is thrown.
+    package func ask(
+        _ request: Request, bulk: ArraySlice<UInt8> = [], _ operation: String
+    ) throws(ReplicationError) -> PeerReply {
+        let reply = ConditionLock<Result<PeerReply, PeerProtocolError>?>(nil)
+        do {
+            try link.submit(request, bulk: bulk) { result in reply.withLock { $0 = result } }
+            let found = try reply.wait { $0 }.get()
+            if case .failed(let failed) = found.answer { throw ReplicationError(operation, failed) }
+            return found
+        } catch let error as ReplicationError {
+            throw error
+        } catch let error as PeerProtocolError {
+            throw ReplicationError(error)
+        } catch {
+            throw ReplicationError(.cutOff, "\(error)")
+        }
+    }
+
+    package func state() throws(ReplicationError) -> VaultState {
+        guard case .vault(let state) = try ask(.vault, "ask for the vault").answer else { throw unexpected("ask for the vault") }
+        return state
+    }
+
+    /// The snapshots that are committed there, in ascending order of their ids.
+    package func snapshots() throws(ReplicationError) -> [SnapshotID] {
+        var found: [SnapshotID] = []
+        while true {
+            guard case .listing(let listing) = try ask(.list(List(after: found.last)), "list the snapshots").answer else {
+                throw unexpected("list the snapshots")
+            }
+            // The session checks that they rise; a listing that says there is more and brings nothing would never end.
+            found += listing.snapshots
+            guard listing.hasMore, !listing.snapshots.isEmpty else { return found }
+            guard found.count <= PeerVault.snapshotsMax else {
+                throw ReplicationError(.untrue, "list the snapshots: the peer claims more than \(PeerVault.snapshotsMax)")
+            }
+        }
+    }
+
+    /// More than anybody makes: four an hour for a century.
+    private static let snapshotsMax = 4_000_000
+
+    /// A small object, whole: a page or a snapshot's record.
+    package func object(_ kind: ObjectKind, _ id: ObjectID) throws(ReplicationError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        while true {
+            let get = Get(kind: kind, id: id, offset: bytes.count, lengthBytes: Limits.bulkBytesMax)
+            let reply = try ask(.get(get), "get a \(kind)")
+            guard case .part(let part) = reply.answer, part.totalBytes <= kind.bytesMax, !reply.bulk.isEmpty else {
+                throw unexpected("get a \(kind)")
+            }
+            bytes += reply.bulk
+            if bytes.count >= part.totalBytes { return bytes }
+        }
+    }
+
+    /// Stores a small object, whole: a page or a draft. Durable there on return.
+    package func put(_ kind: ObjectKind, _ id: ObjectID, _ bytes: [UInt8]) throws(ReplicationError) {
+        var offset = 0
+        // A peer that never gets on is left.
+        for _ in 0..<(2 * (bytes.count / Limits.bulkBytesMax + 1) + 4) {
+            let end = min(offset + Limits.bulkBytesMax, bytes.count)
+            let put = Put(kind: kind, id: id, totalBytes: bytes.count, offset: offset)
+            guard case .stored(let stored) = try ask(.put(put), bulk: bytes[offset..<end], "put a \(kind)").answer else {
+                throw unexpected("put a \(kind)")
+            }
+            if stored.isDurable { return }
+            offset = stored.receivedBytes < bytes.count ? stored.receivedBytes : 0
+        }
+        throw ReplicationError(.untrue, "put a \(kind): the peer takes it, and never has it")
+    }
+
+    package func commit(_ commit: Commit) throws(ReplicationError) -> Outcome.Result {
+        guard case .outcome(let outcome) = try ask(.commit(commit), "commit a snapshot").answer else {
+            throw unexpected("commit a snapshot")
+        }
+        return outcome.result
+    }
+
+    func unexpected(_ operation: String) -> ReplicationError {
+        ReplicationError(.untrue, "\(operation): the peer's answer makes no sense")
+    }
+}

@@ -1,0 +1,149 @@
+package import BackupFormat
+internal import Cryptography
+internal import PeerProtocol
+package import Vault
+
+/// What was brought back from peers.
+package struct DownloadReport: Sendable, Hashable {
+    /// Committed here now that were not before.
+    package var committed: [SnapshotID] = []
+    /// Those that could not be brought back whole, with the reason.
+    package var incomplete: [SnapshotID: String] = [:]
+    package var receivedBytes = 0
+}
+
+/// Brings an owner's snapshots, with all that they need, from peers into a vault.
+package struct SnapshotDownload: Sendable {
+    private let vault: Vault
+    private let links: [any PeerLink]
+    private let progress: ReplicationProgress
+
+    package init(into vault: Vault, from links: [any PeerLink], progress: ReplicationProgress = ReplicationProgress()) {
+        self.vault = vault
+        self.links = links
+        self.progress = progress
+    }
+
+    /// Brings all snapshots that any of the peers has and this vault has not, the newest first, and the packs that the vault lacks
+    /// of those it has. With `wanted`, only those.
+    package func run(wanted: Set<SnapshotID>? = nil) throws(ReplicationError) -> DownloadReport {
+        var report = DownloadReport()
+        var records: [SnapshotID: SnapshotRecord] = [:]
+        var failure: ReplicationError?
+        var answered = 0
+        for link in links {
+            do throws(ReplicationError) {
+                let peer = PeerVault(link)
+                for id in try peer.snapshots() where wanted?.contains(id) ?? true {
+                    try progress.requireGoing()
+                    guard let record = try record(id, peer) else { continue }
+                    // Of two lists of packs the later is right.
+                    if let other = records[id], other.revision >= record.revision { continue }
+                    records[id] = record
+                }
+                answered += 1
+            } catch {
+                // One peer's lies or silence are no reason to do without the others.
+                if error.code == .stopped || error.code == .local { throw error }
+                failure = error
+            }
+        }
+        if answered == 0, let failure { throw failure }
+        var wholePages: Set<PageID> = []
+        for record in records.values.sorted(by: { ($0.sequence, $0.id) > ($1.sequence, $1.id) }) {
+            do throws(ReplicationError) {
+                if try bring(record, &wholePages) { report.committed.append(record.id) }
+            } catch {
+                if error.code == .stopped || error.code == .local || error.code == .cutOff { throw error }
+                report.incomplete[record.id] = error.description
+            }
+        }
+        report.receivedBytes = progress.bytesReceived
+        return report
+    }
+
+    /// Nil for what is not a snapshot of this owner.
+    private func record(_ id: SnapshotID, _ peer: PeerVault) throws(ReplicationError) -> SnapshotRecord? {
+        let bytes: [UInt8]
+        do throws(ReplicationError) { bytes = try peer.object(.snapshot, ObjectID(id.value)) } catch {
+            if error.code == .notFound { return nil }
+            throw error
+        }
+        let record = bytes.withUnsafeBytes { try? SnapshotRecord(decoding: $0) }
+        guard let record, record.id == id, (try? verifySnapshot(record, owner: vault.owner)) != nil else { return nil }
+        return record
+    }
+
+    /// Brings what one snapshot needs and commits it. False when it was whole already.
+    private func bring(_ record: SnapshotRecord, _ wholePages: inout Set<PageID>) throws(ReplicationError) -> Bool {
+        let bytes = record.encode()
+        for attempt in 0..<SnapshotDownload.attemptsMax {
+            try progress.requireGoing()
+            let outcome: CommitOutcome
+            let wasThere: Bool
+            do {
+                wasThere = (try? vault.snapshotRecord(record.id)) == record
+                outcome = try vault.commit(record: bytes, basedOn: [])
+            } catch { throw ReplicationError(error) }
+            switch outcome {
+            case .committed:
+                guard wasThere else { return true }
+                // A commit of what is committed looks no further: packs may be lost all the same.
+                let missing = try missingPacks(of: record, &wholePages)
+                if missing.isEmpty { return attempt > 0 }
+                try fetch(missing, record)
+            case .rejected(let reason):
+                throw ReplicationError(.refused, "snapshot \(record.id): \(reason)")
+            case .missing(let packs, let pages):
+                for page in pages { try fetch(page) }
+                try fetch(packs, record)
+            }
+        }
+        throw ReplicationError(.untrue, "snapshot \(record.id): it misses something each time")
+    }
+
+    private static let attemptsMax = 8
+
+    /// `wholePages` are pages of which every pack was seen here: most snapshots share them.
+    private func missingPacks(
+        of record: SnapshotRecord, _ wholePages: inout Set<PageID>
+    ) throws(ReplicationError) -> [PackID] {
+        var missing: [PackID] = []
+        do {
+            for entry in record.pages where !wholePages.contains(entry.id) {
+                let before = missing.count
+                for pack in try vault.page(entry.id).packs where !(try vault.contains(pack)) { missing.append(pack) }
+                if missing.count == before { wholePages.insert(entry.id) }
+            }
+        } catch { throw ReplicationError(error) }
+        return missing
+    }
+
+    private func fetch(_ packs: [PackID], _ record: SnapshotRecord) throws(ReplicationError) {
+        guard !packs.isEmpty else { return }
+        let lost = try PackDownload(packs, into: vault, links: links.count, progress).run(links)
+        if let (pack, reason) = lost.min(by: { $0.key < $1.key }) {
+            throw ReplicationError(.notFound, "\(lost.count) of its packs are with no peer (\(pack): \(reason))")
+        }
+    }
+
+    private func fetch(_ page: PageID) throws(ReplicationError) {
+        var failure = ReplicationError(.notFound, "no peer is there")
+        for link in links {
+            do {
+                let bytes = try PeerVault(link).object(.page, ObjectID(page.value))
+                guard PageID(sha256(bytes)) == page else {
+                    throw ReplicationError(.untrue, "get page \(page): the peer sent other bytes than its name says")
+                }
+                do { _ = try vault.storePage(bytes) } catch { throw ReplicationError(.local, "\(error)") }
+                return
+            } catch let error as ReplicationError {
+                if error.code == .local || error.code == .stopped { throw error }
+                failure = error
+            } catch {
+                throw ReplicationError(.local, "\(error)")
+            }
+        }
+        throw failure
+    }
+}

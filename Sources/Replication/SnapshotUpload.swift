@@ -1,0 +1,114 @@
+package import BackupFormat
+internal import Cryptography
+internal import PeerProtocol
+package import Vault
+
+/// What one round with one peer came to.
+package struct UploadReport: Sendable, Hashable {
+    /// Committed there now, with the revision of their list of packs; those that were there before included.
+    package var committed: [SnapshotID: UInt64] = [:]
+    /// Those that the peer refused, or that are damaged here, with the reason.
+    package var refused: [SnapshotID: String] = [:]
+    package var sentBytes = 0
+}
+
+/// Brings the snapshots of one vault to a peer.
+package struct SnapshotUpload: Sendable {
+    private let vault: Vault
+    private let peer: PeerVault
+    private let progress: ReplicationProgress
+
+    /// `vault` is this node's own, of the owner for whom the peer keeps one.
+    package init(from vault: Vault, to link: any PeerLink, progress: ReplicationProgress = ReplicationProgress()) {
+        self.vault = vault
+        self.peer = PeerVault(link)
+        self.progress = progress
+    }
+
+    /// How often a commit is tried: each time the peer may name up to ``Limits/idsMax`` packs that it misses.
+    private static let commitsMax = 20_000
+
+    /// Commits every snapshot there that is committed here and is not there, or not in this revision. Those that share the most with
+    /// what is there come first: the oldest.
+    ///
+    /// `known` are revisions that were seen there before: it saves asking for each record.
+    package func run(known: [SnapshotID: UInt64] = [:]) throws(ReplicationError) -> UploadReport {
+        var report = UploadReport()
+        let there = Set(try peer.snapshots())
+        var records: [SnapshotRecord] = []
+        do {
+            for id in try vault.snapshots() {
+                do throws(VaultError) { records.append(try vault.snapshotRecord(id)) } catch {
+                    // One that was forgotten meanwhile is not missed; a damaged one is mended by `check`.
+                    if error.code == .damaged { report.refused[id] = "\(error)" } else if error.code != .notFound { throw error }
+                }
+            }
+        } catch {
+            throw ReplicationError(.local, "\(error)")
+        }
+        var last: SnapshotID?
+        for record in records.sorted(by: { ($0.sequence, $0.id) < ($1.sequence, $1.id) }) {
+            try progress.requireGoing()
+            var revision: UInt64?
+            if there.contains(record.id) {
+                if let seen = known[record.id] { revision = seen } else { revision = try self.revision(of: record.id) }
+            }
+            if let revision, revision >= record.revision {
+                report.committed[record.id] = revision
+            } else if let reason = try commit(record, basedOn: last, isReplacement: revision != nil) {
+                report.refused[record.id] = reason
+                continue
+            } else {
+                report.committed[record.id] = record.revision
+            }
+            last = record.id
+        }
+        report.sentBytes = progress.bytesSent
+        return report
+    }
+
+    /// The revision of a snapshot's list of packs at the peer; nil where it is not what it should be.
+    private func revision(of id: SnapshotID) throws(ReplicationError) -> UInt64? {
+        let bytes: [UInt8]
+        do throws(ReplicationError) { bytes = try peer.object(.snapshot, ObjectID(id.value)) } catch {
+            if error.code == .notFound { return nil }
+            throw error
+        }
+        let record = bytes.withUnsafeBytes { try? SnapshotRecord(decoding: $0) }
+        guard let record, record.id == id, (try? verifySnapshot(record, owner: vault.owner)) != nil else { return nil }
+        return record.revision
+    }
+
+    /// Nil when it is committed; else why not.
+    private func commit(
+        _ record: SnapshotRecord, basedOn: SnapshotID?, isReplacement: Bool
+    ) throws(ReplicationError) -> String? {
+        let bytes = record.encode()
+        let draft = ObjectID(sha256(bytes))
+        let request = Commit(draft: draft, basedOn: basedOn, isReplacement: isReplacement)
+        try peer.put(.draft, draft, bytes)
+        var sent: Set<PackID> = []
+        var sentPages: Set<PageID> = []
+        for _ in 0..<SnapshotUpload.commitsMax {
+            try progress.requireGoing()
+            switch try peer.commit(request) {
+            case .committed: return nil
+            case .rejected(let reason): return reason
+            case .missing(let packs, let pages):
+                // What was acknowledged is durable, so a peer that misses it lies, or has just lost its disk.
+                guard packs.allSatisfy({ sent.insert($0).inserted }), pages.allSatisfy({ sentPages.insert($0).inserted }) else {
+                    throw ReplicationError(.untrue, "commit \(record.id): the peer loses what it has acknowledged")
+                }
+                do {
+                    for page in pages { try peer.put(.page, ObjectID(page.value), try vault.page(page).encode()) }
+                    try PackUpload(vault, peer.link, progress).send(packs)
+                } catch let error as ReplicationError {
+                    throw error
+                } catch {
+                    return "\(error)"
+                }
+            }
+        }
+        throw ReplicationError(.untrue, "commit \(record.id): the peer misses more and more")
+    }
+}
