@@ -36,6 +36,8 @@ let package = Package(
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
+        // Its pkg-config file names a flag that SwiftPM warns of at every build, and no folder.
+        .systemLibrary(name: "CAvahi", providers: [.apt(["libavahi-client-dev"])]),
         .target(name: "CLinux"),
 
         module("BackupFormat", []),
@@ -47,6 +49,7 @@ let package = Package(
         module("PeerProtocol", ["Cryptography", "BackupFormat"]),
         module("Placement", ["BackupFormat"]),
         module("Replication", ["PeerProtocol", "Vault", "Cryptography", "HostFiles", "BackupFormat"]),
+        module("Discovery", ["HostFiles", "BackupFormat", "CAvahi", "CLinux"]),
         module("Archive", ["Chunking", "Cryptography", "HostFiles", "Ledger", "Vault", "BackupFormat"]),
         module("BackupNode", ["Archive", "Vault", "Ledger", "Cryptography", "HostFiles", "BackupFormat"]),
         .executableTarget(
@@ -62,11 +65,17 @@ let package = Package(
         tests("PeerProtocol", ["PeerProtocol", "Cryptography", "BackupFormat"]),
         tests("Placement", ["Placement", "BackupFormat"]),
         tests("Replication", ["Replication", "PeerProtocol", "Vault", "Cryptography", "HostFiles", "BackupFormat"]),
+        tests("Discovery", ["Discovery", "LabHarness", "DiscoveryProbe", "BackupFormat"]),
         tests("Archive", ["Archive", "Vault", "Ledger", "Chunking", "Cryptography", "HostFiles", "BackupFormat"]),
         tests("BackupNode", ["BackupNode", "Archive", "Cryptography", "Vault", "HostFiles", "BackupFormat"]),
         tests("Tidy", []),
         tests("EndToEnd", ["CLinux"]),
 
+        .target(
+            name: "LabHarness", path: "Tests/LabHarness", exclude: ["lab"], swiftSettings: strict),
+        .executableTarget(
+            name: "DiscoveryProbe", dependencies: ["Discovery", "CLinux", "BackupFormat"], path: "Tests/DiscoveryProbe",
+            swiftSettings: strict),
         .target(
             name: "FuzzTargets",
             dependencies: [
