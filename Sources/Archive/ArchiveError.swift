@@ -13,6 +13,8 @@ package struct ArchiveError: Error, Sendable, CustomStringConvertible {
         case damaged
         /// The disk is full or cannot be written.
         case storage
+        /// Nobody reads the output any more.
+        case brokenPipe
         /// The request contradicts itself.
         case usage
     }
@@ -29,6 +31,9 @@ package struct ArchiveError: Error, Sendable, CustomStringConvertible {
         self.message = message
         self.path = path
     }
+
+    /// The same, naming the file that it happened to, if it names none yet.
+    func at(_ path: RawPath) -> ArchiveError { ArchiveError(code, operation, message, path: self.path ?? path) }
 
     package var description: String {
         if let path { "\(operation): \(path): \(message)" } else { "\(operation): \(message)" }

@@ -1,23 +1,6 @@
 package import BackupFormat
-internal import Vault
 
 extension ArchiveStore {
-    /// All snapshots that this owner's key opens, in no particular order. Damaged ones are left out: `check` names them.
-    package func snapshots() throws(ArchiveError) -> [SnapshotSummary] {
-        let ids: [SnapshotID]
-        do { ids = try vault.snapshots() } catch { throw ArchiveError(.storage, "list the snapshots", "\(error)") }
-        var summaries: [SnapshotSummary] = []
-        for id in ids {
-            guard let (_, contents) = try openSnapshot(id) else { continue }
-            summaries.append(
-                SnapshotSummary(
-                    id: id, time: contents.time, host: contents.host, paths: contents.paths, tags: contents.tags,
-                    files: Int(clamping: contents.files), directories: Int(clamping: contents.directories),
-                    bytes: Int(clamping: contents.bytes), errorCount: Int(clamping: contents.problemCount)))
-        }
-        return summaries
-    }
-
     private func contents(of id: SnapshotID) throws(ArchiveError) -> SnapshotContents {
         guard let (_, contents) = try openSnapshot(id) else {
             throw ArchiveError(

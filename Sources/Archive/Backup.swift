@@ -28,7 +28,11 @@ extension ArchiveStore {
         _ request: BackupRequest, progress: Progress, report: @escaping @Sendable (FileProblem) -> Void
     ) throws(ArchiveError) -> BackupReport {
         var memo = try lastSnapshot(host: request.host, paths: request.paths)
-        var verifiesMemo = try memo.map { (memo) throws(ArchiveError) in try !areAllPresent(memo.pages) } ?? false
+        var verifiesMemo =
+            try memo.map { (memo) throws(ArchiveError) in
+                if memo.isRewritten { return true }
+                return try !areAllPresent(memo.pages)
+            } ?? false
         for _ in 0..<ArchiveStore.attemptsMax {
             // What an earlier backup through this store reserved, and failed to store, is nobody's any more.
             index.releaseReservations()
@@ -72,6 +76,15 @@ extension ArchiveStore {
 struct MemoSnapshot: Sendable {
     let contents: SnapshotContents
     let pages: [SnapshotRecord.Page]
+    /// Its list of packs was made anew since: by a sweep, or by a repair that took off it what is lost. What the snapshot
+    /// needs may be in no pack any more, and the list does not tell.
+    let isRewritten: Bool
+
+    init(_ contents: SnapshotContents, _ record: SnapshotRecord) {
+        self.contents = contents
+        pages = record.pages
+        isRewritten = record.revision > 0
+    }
 }
 
 /// One try at a backup: walk, store, commit.

@@ -119,9 +119,12 @@ extension ArchiveStore {
     /// The newest snapshot that this device made: of the same paths if there is one. Nil if there is none that this device can read.
     func lastSnapshot(host: String, paths: [RawPath]) throws(ArchiveError) -> MemoSnapshot? {
         guard let owner = identity.owner else { return rememberedSnapshot(host: host, paths: paths) }
-        var best: MemoSnapshot?
-        func isBetter(_ a: SnapshotContents, than b: SnapshotContents) -> Bool {
-            (a.paths == paths) == (b.paths == paths) ? a.time > b.time : a.paths == paths
+        var best: (memo: MemoSnapshot, sequence: UInt64)?
+        // By the order in which this device made them. Its clock may have been wrong.
+        func isBetter(_ contents: SnapshotContents, _ sequence: UInt64) -> Bool {
+            guard let best else { return true }
+            let isSame = contents.paths == paths
+            return isSame == (best.memo.contents.paths == paths) ? sequence > best.sequence : isSame
         }
         do {
             try forEachRecord { record in
@@ -129,13 +132,14 @@ extension ArchiveStore {
                 guard record.device == identity.node.id, let plain = try? owner.open(record.sealed),
                     let contents = try? plain.withUnsafeBytes({ try SnapshotContents(decoding: $0) }), contents.host == host
                 else { return }
-                if let best, !isBetter(contents, than: best.contents) { return }
-                best = MemoSnapshot(contents: contents, pages: record.pages)
+                if isBetter(contents, record.sequence) {
+                    best = (MemoSnapshot(contents, record), record.sequence)
+                }
             }
         } catch {
             throw ArchiveError(.storage, "look for the last snapshot", "\(error)")
         }
-        return best
+        return best?.memo
     }
 
     private func memoKey(host: String, paths: [RawPath]) -> Bytes32 {
@@ -162,7 +166,7 @@ extension ArchiveStore {
             guard let contents = try? SnapshotContents(decoding: UnsafeRawBufferPointer(rebasing: bytes[Bytes32.count...])),
                 let record = try? vault.snapshotRecord(id)
             else { return nil }
-            return MemoSnapshot(contents: contents, pages: record.pages)
+            return MemoSnapshot(contents, record)
         }
     }
 }

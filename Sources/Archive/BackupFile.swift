@@ -86,7 +86,11 @@ final class BackupFile: Sendable {
     ) throws(SmallFileError) -> (size: UInt64, extents: [Extent]?) {
         let extents = try onFile { () throws(HostFilesError) in try file.dataExtents(of: status) }
         var cutter = ChunkCutting(content, worker)
-        defer { cutter.giveBack() }
+        defer {
+            cutter.giveBack()
+            // From here on, the file counts with its size.
+            folder.run.progress.bytes.subtract(cutter.countedBytes, ordering: .relaxed)
+        }
         guard let extents else {
             file.willReadSequentially()
             var position: UInt64 = 0
@@ -172,6 +176,8 @@ private struct ChunkCutting {
     private let worker: BackupWorker
     private var buffer: ChunkBuffer?
     private var search = GearCutter.Progress()
+    /// What progress was told of so far: a large file takes long.
+    private(set) var countedBytes = 0
 
     init(_ content: FileContent, _ worker: BackupWorker) {
         self.content = content
@@ -185,6 +191,8 @@ private struct ChunkCutting {
         let room = UnsafeMutableRawBufferPointer(rebasing: buffer.free.prefix(count))
         let got = try onFile { () throws(HostFilesError) in try file.read(into: room, at: position) }
         buffer.count += got
+        countedBytes += got
+        worker.run.progress.bytes.add(got, ordering: .relaxed)
         if let length = worker.run.cutter.cut(buffer.plain, &search) {
             let next = try worker.takeBuffer()
             let rest = UnsafeRawBufferPointer(rebasing: buffer.plain[length...])

@@ -32,7 +32,11 @@ extension ArchiveStore {
         } else if scrub.damagedFiles > 0 {
             report.repairable.append("\(mended) in the vault; `check --repair` rebuilds what parity can")
         }
-        for id in scrub.lostSnapshots { report.lost.append("snapshot \(id.hex): its record is damaged beyond repair") }
+        for id in scrub.lostSnapshots {
+            report.lost.append(
+                "snapshot \(id.hex): its record is damaged beyond repair; sweeps stop until you `forget` it by this id")
+        }
+
         try synchroniseIndex()
         var lost = LostData()
         for pack in scrub.damagedPacks { try noteLost(pack, &lost) }
@@ -46,7 +50,7 @@ extension ArchiveStore {
             for pack in scrub.missingPacks { report.lost.append("pack \(pack.hex) is missing") }
             for pack in scrub.damagedPacks { report.lost.append("pack \(pack.id.hex) is damaged beyond repair") }
         }
-        try checkSnapshots(lost, progress, &report)
+        try checkSnapshots(lost, knownLost: Set(scrub.lostSnapshots), progress, &report)
         report.seconds = (ContinuousClock.now - started) / .seconds(1)
         return report
     }
@@ -77,12 +81,14 @@ extension ArchiveStore {
     }
 
     /// Every chunk that a snapshot needs must be in some pack. A snapshot that lacks one is walked again for the paths.
-    private func checkSnapshots(_ lost: LostData, _ progress: Progress, _ report: inout CheckReport) throws(ArchiveError) {
+    private func checkSnapshots(
+        _ lost: LostData, knownLost: Set<SnapshotID>, _ progress: Progress, _ report: inout CheckReport
+    ) throws(ArchiveError) {
         guard identity.owner != nil else { return }
         let reachable = try Reachability(source: chunkSource(), progress: progress)
         let ids: [SnapshotID]
         do { ids = try vault.snapshots() } catch { throw ArchiveError(.storage, "list the snapshots", "\(error)") }
-        for id in ids {
+        for id in ids where !knownLost.contains(id) {
             guard let (_, contents) = try openSnapshot(id) else {
                 report.lost.append(
                     "snapshot \(id.hex): its record does not open with this owner's key, or its signature is wrong")

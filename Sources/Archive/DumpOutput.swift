@@ -50,8 +50,8 @@ final class DumpOutput {
             if written < 0 {
                 let number = errno
                 if number == EINTR { continue }
-                let reason = number == EPIPE ? "whoever was reading it has gone" : String(cString: strerror(number))
-                throw ArchiveError(.storage, "write the output", reason)
+                if number == EPIPE { throw ArchiveError(.brokenPipe, "write the output", "whoever was reading it has gone") }
+                throw ArchiveError(.storage, "write the output", String(cString: strerror(number)))
             }
             done += written
         }

@@ -106,11 +106,12 @@ private struct Reclamation {
         let usage = try measure(marks)
         let dead = usage.filter { $0.aliveBytes == 0 }
         let moved = copying ? worthRewriting(usage.filter { $0.aliveBytes > 0 }) : []
-        report.keptBytes = usage.reduce(0) { $0 + $1.packBytes }
+        let freedBytes = dead.reduce(0) { $0 + $1.packBytes } + moved.reduce(0) { $0 + $1.packBytes - $1.aliveBytes }
+        report.keptBytes = usage.reduce(0) { $0 + $1.packBytes } - freedBytes
         report.rewrittenPacks = moved.count
         if dryRun {
             report.removedPacks = dead.count + moved.count
-            report.removedBytes = dead.reduce(0) { $0 + $1.packBytes } + moved.reduce(0) { $0 + $1.packBytes - $1.aliveBytes }
+            report.removedBytes = freedBytes
             return
         }
         try coverUnlisted(snapshots, usage.filter { $0.aliveBytes > 0 })

@@ -72,10 +72,12 @@ package struct SnapshotSummary: Sendable {
     package var bytes: Int
     /// Files that could not be read then.
     package var errorCount: Int
+    /// Who made it: proven by a signature, where host, paths and time are only what that device says.
+    package var device: DeviceID
 
     package init(
         id: SnapshotID, time: Int64, host: String, paths: [RawPath], tags: [String], files: Int, directories: Int, bytes: Int,
-        errorCount: Int
+        errorCount: Int, device: DeviceID
     ) {
         self.id = id
         self.time = time
@@ -86,6 +88,7 @@ package struct SnapshotSummary: Sendable {
         self.directories = directories
         self.bytes = bytes
         self.errorCount = errorCount
+        self.device = device
     }
 }
 

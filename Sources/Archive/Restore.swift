@@ -6,7 +6,8 @@ internal import HostFiles
 /// `workers` threads read, decrypt and write; each takes at most 17 MiB of buffers, and the calling thread, which reads
 /// the trees, about 25 MiB; nothing grows with the number of files. Every problem of one file goes to `onProblem` at once (from any
 /// thread) and to the report, and touches no other file.
-/// Throws `interrupted`, `storage` (the target is full), `notFound` (a path that the snapshot lacks), `usage`, `damaged`
+/// What it reports as restored is on the disk, and stays there through a power cut.
+/// Throws `interrupted`, `storage` (the target is full, or a write failed later), `notFound` (a path that the snapshot lacks), `usage`, `damaged`
 /// (nothing of the snapshot can be read). Whatever it throws, no file in the target is half-written, and the same request goes on from there.
 package func restoreSnapshot(
     _ request: RestoreRequest, _ contents: SnapshotContents, _ source: any ChunkSource, workers: Int, _ progress: Progress,
@@ -44,6 +45,10 @@ package func restoreSnapshot(
     let cleaning = run.stagings.remove()
     run.releaseHosts()
     if let error = run.outcome { throw error }
+    do throws(HostFilesError) { try run.stagings.sync() } catch {
+        let reason = "\(error): not all of what was restored has reached the disk; check it, then run the same restore again"
+        throw ArchiveError(.storage, "restore", reason, path: request.target)
+    }
     if let cleaning { run.report(request.target, "clean up", "\(cleaning)") }
     let elapsed = begin.duration(to: clock.now)
     return run.makeReport(seconds: Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) / 1e18)

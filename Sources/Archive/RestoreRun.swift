@@ -90,7 +90,7 @@ final class RestoreRun: Sendable {
     func report(_ path: RawPath, _ failure: RestoreFailure) {
         switch failure {
         case .entry(let operation, let reason): report(path, operation, reason)
-        case .fatal(let error): fail(error)
+        case .fatal(let error): fail(error.code == .interrupted ? error : error.at(path))
         }
     }
 

@@ -78,6 +78,9 @@ final class RestoreStaging: Sendable {
     /// A name that no other file being built has.
     func newName() -> RawPath { RawPath(String(counter.add(1, ordering: .relaxed).newValue, radix: 36)) }
 
+    /// Writes all that was restored in this file system to its disk. Throws too for an earlier write that failed since.
+    func sync() throws(HostFilesError) { try folder.syncFileSystem() }
+
     /// Removes the folder with all that is in it.
     func remove() throws(HostFilesError) {
         try RestoreStaging.empty(folder)
@@ -112,14 +115,15 @@ final class RestoreStagings: Sendable {
         return (staging, true)
     }
 
+    /// See ``RestoreStaging/sync()``: all file systems that the restore has reached.
+    func sync() throws(HostFilesError) {
+        for staging in made.withLock({ Array($0.values) }) { try staging.sync() }
+    }
+
     /// Removes them all; the first error, if any.
     func remove() -> HostFilesError? {
-        let all = made.withLock { made in
-            defer { made = [:] }
-            return Array(made.values)
-        }
         var first: HostFilesError?
-        for staging in all {
+        for staging in made.withLock({ Array($0.values) }) {
             do throws(HostFilesError) { try staging.remove() } catch { first = first ?? error }
         }
         return first

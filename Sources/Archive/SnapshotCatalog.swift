@@ -5,7 +5,7 @@ internal import Vault
 /// A snapshot that cannot be shown: its record or its sealed part is damaged, or is not this owner's.
 package struct DamagedSnapshot: Sendable {
     package var id: SnapshotID
-    /// What is wrong, and what to do.
+    /// What is wrong.
     package var reason: String
 }
 
@@ -14,19 +14,19 @@ package struct SnapshotCatalog: Sendable {
     /// The oldest first; those of one moment by id.
     package var snapshots: [SnapshotSummary] = []
     package var damaged: [DamagedSnapshot] = []
+    package init() {}
 }
 
 extension ArchiveStore {
     /// Reads the records of all snapshots: signatures checked, sealed parts opened; one in memory at a time, and about 300
     /// bytes a snapshot in the answer. A damaged one never hides the others. Throws `notAllowed` on a write-only device.
-    package func catalog(_ progress: Progress = Progress()) throws(ArchiveError) -> SnapshotCatalog {
+    package func catalog() throws(ArchiveError) -> SnapshotCatalog {
         var catalog = SnapshotCatalog()
         let ids: [SnapshotID]
         do { ids = try vault.snapshots() } catch { throw ArchiveError(.storage, "list the snapshots", "\(error)") }
         for id in ids {
-            if progress.isStopping { throw interrupted("list the snapshots") }
             do {
-                catalog.snapshots.append(SnapshotSummary(id, try snapshotContents(id)))
+                catalog.snapshots.append(try summary(id))
             } catch {
                 switch error.code {
                 // Forgotten since the list was read.
@@ -40,30 +40,25 @@ extension ArchiveStore {
         return catalog
     }
 
-    /// What the owner sealed into a snapshot. Throws `notFound`, `damaged`, or `notAllowed` without the owner key.
-    package func snapshotContents(_ id: SnapshotID) throws(ArchiveError) -> SnapshotContents {
+    /// Throws `notFound`, `damaged`, or `notAllowed` without the owner key.
+    private func summary(_ id: SnapshotID) throws(ArchiveError) -> SnapshotSummary {
         guard let owner = identity.owner else {
-            throw ArchiveError(.notAllowed, "open a snapshot", "this device is write-only; use one that has the owner key")
+            throw ArchiveError(.notAllowed, "read a snapshot", "this device is write-only: it has no owner key")
         }
         let record: SnapshotRecord
         do { record = try vault.snapshotRecord(id) } catch {
             if error.code == .notFound { throw ArchiveError(.notFound, "open a snapshot", "there is no snapshot \(id)") }
-            throw ArchiveError(error.code == .damaged ? .damaged : .storage, "open a snapshot", "\(error)")
+            throw ArchiveError(.damaged, "open a snapshot", "\(error)")
         }
         do {
             let opened = try owner.open(record.sealed)
-            return try opened.withUnsafeBytes { try SnapshotContents(decoding: $0) }
+            let contents = try opened.withUnsafeBytes { try SnapshotContents(decoding: $0) }
+            return SnapshotSummary(
+                id: id, time: contents.time, host: contents.host, paths: contents.paths, tags: contents.tags,
+                files: Int(clamping: contents.files), directories: Int(clamping: contents.directories),
+                bytes: Int(clamping: contents.bytes), errorCount: Int(clamping: contents.problemCount), device: record.device)
         } catch {
-            throw ArchiveError(.damaged, "open a snapshot", "\(id.hex.prefix(16)): \(error)")
+            throw ArchiveError(.damaged, "open a snapshot", "\(error)")
         }
-    }
-}
-
-extension SnapshotSummary {
-    package init(_ id: SnapshotID, _ contents: SnapshotContents) {
-        self.init(
-            id: id, time: contents.time, host: contents.host, paths: contents.paths, tags: contents.tags,
-            files: Int(clamping: contents.files), directories: Int(clamping: contents.directories),
-            bytes: Int(clamping: contents.bytes), errorCount: Int(clamping: contents.problemCount))
     }
 }

@@ -77,12 +77,16 @@ extension Home {
         }
         let service = make("/var/lib/bakare", .service, "/etc/bakare")
         if environment.userID == 0, service.exists { return service }
-        guard let user = environment["HOME"] else {
-            throw NodeError(.home, "find the home folder", "neither --home nor BAKARE_HOME nor HOME is set; give --home DIR")
+        // A relative path would mean another home in each folder; the XDG rules say to ignore one.
+        func absolute(_ name: String) -> RawPath? { environment[name].flatMap { $0.bytes.first == 0x2f ? $0 : nil } }
+        guard let user = absolute("HOME") else {
+            throw NodeError(
+                .home, "find the home folder",
+                "neither --home nor BAKARE_HOME is set, nor HOME to an absolute path; give --home DIR")
         }
         return make(
-            (environment["XDG_DATA_HOME"] ?? user.appending(".local/share")).appending("bakare"), .xdg,
-            (environment["XDG_CONFIG_HOME"] ?? user.appending(".config")).appending("bakare"))
+            (absolute("XDG_DATA_HOME") ?? user.appending(".local/share")).appending("bakare"), .xdg,
+            (absolute("XDG_CONFIG_HOME") ?? user.appending(".config")).appending("bakare"))
     }
 
     /// Whether a home is there: it has keys, or a vault that had some.
@@ -115,10 +119,10 @@ extension Home {
             }
             try disk.makeDirectories(directory)
             let staged = directory.appending("keys.new-\(hexadecimal(Bytes32.random().bytes.prefix(8)))")
-            try disk.makeDirectory(staged)
-            try keys.write(in: staged, disk)
-            try disk.syncDirectory(staged)
             do {
+                try disk.makeDirectory(staged)
+                try keys.write(in: staged, disk)
+                try disk.syncDirectory(staged)
                 try disk.rename(staged, to: keysDirectory)
             } catch {
                 removeFolder(staged)

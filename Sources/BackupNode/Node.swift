@@ -9,6 +9,7 @@ package final class Node: Sendable {
     package let keys: HomeKeys
     package let configuration: Configuration
     let store: ArchiveStore
+    private let ledger: LedgerPlace
 
     /// Opens the vault and brings the ledger in line with it.
     package init(_ home: Home, _ keys: HomeKeys, _ configuration: Configuration) throws(NodeError) {
@@ -26,8 +27,9 @@ package final class Node: Sendable {
             keepsMemo: configuration.keepsMemo)
         do {
             let vault = try Vault(disk: home.disk, directory: home.vaultDirectory, owner: keys.publisher.owner, create: true)
+            ledger = try LedgerPlace(home)
             store = try ArchiveStore(
-                vault: vault, disk: home.disk, ledgerDirectory: home.ledgerDirectory, scratchDirectory: home.ledgerDirectory,
+                vault: vault, disk: home.disk, ledgerDirectory: ledger.directory, scratchDirectory: ledger.directory,
                 identity: identity, plan: MemoryPlan(memoryBytes: configuration.memoryBytes, processors: processorCount()))
         } catch let error as ArchiveError {
             throw NodeError(error)
@@ -36,13 +38,10 @@ package final class Node: Sendable {
         }
     }
 
-    /// All snapshots, the oldest first.
-    package func snapshots() throws(NodeError) -> [SnapshotSummary] {
-        do { return try store.snapshots().sorted { ($0.time, $0.id) < ($1.time, $1.id) } } catch { throw NodeError(error) }
+    /// All snapshots, the oldest first, and those that cannot be read.
+    package func catalog() throws(NodeError) -> SnapshotCatalog {
+        do { return try store.catalog() } catch { throw NodeError(error) }
     }
-
-    /// The snapshot that `name` stands for: see ``resolveSnapshot(_:in:)``.
-    package func snapshot(_ name: String) throws(NodeError) -> SnapshotSummary { try resolveSnapshot(name, in: try snapshots()) }
 
     /// Makes one snapshot. Problems with single files go to `report`, from any thread.
     package func backUp(
@@ -129,6 +128,7 @@ extension NodeError {
             case .interrupted: .interrupted
             case .usage: .usage
             case .notAllowed: .notAllowed
+            case .brokenPipe: .brokenPipe
             case .notFound, .damaged, .storage: .failed
             }
         self.init(code, error.operation, error.message, path: error.path)

@@ -15,6 +15,8 @@ package struct NodeError: Error, Sendable, CustomStringConvertible {
         case notAllowed
         /// Ctrl-C or a stop request.
         case interrupted
+        /// Nobody reads the output any more.
+        case brokenPipe
         /// Anything else that the operation itself reports.
         case failed
     }

@@ -16,11 +16,12 @@ extension Node {
 
     /// `now` is nanoseconds since 1970.
     package func status(now: Int64) throws(NodeError) -> NodeStatus {
-        let all = keys.isWriteOnly ? [] : try snapshots()
+        let catalog = keys.isWriteOnly ? SnapshotCatalog() : try catalog()
+        let all = catalog.snapshots
         let usage: VaultUsage
         do { usage = try store.vault.usage() } catch { throw NodeError(.failed, "look at the vault", "\(error)") }
         let free = try? home.disk.freeBytes(home.directory)
-        let last = all.last
+        let last = newestFirst(all, now: now).first
         var status = NodeStatus()
         func add(_ title: String, _ text: String) { status.lines.append((title: title, text: text)) }
         add("home", home.directory.description)
@@ -48,15 +49,26 @@ extension Node {
         if let last, last.errorCount > 0 {
             status.warnings.append("\(describeCount(last.errorCount, "file")) could not be read by the last backup")
         }
+        let ahead = all.count { $0.isFromTheFuture(now) }
+        if ahead > 0 {
+            status.warnings.append(
+                "\(describeCount(ahead, "snapshot")) with a time that is still to come: a clock was wrong. `latest` passes over"
+                    + " what is so dated, and no policy removes it; name what is to go")
+        }
+        if !catalog.damaged.isEmpty {
+            status.warnings.append("\(describeCount(catalog.damaged.count, "snapshot")) cannot be read; run `check --repair`")
+        }
         if usage.packs > 0 {
             status.warnings.append("not protected: no other node holds these backups")
         }
         if let free, free < 1 << 30 { status.warnings.append("less than 1 GiB is free where the vault is") }
-        status.json = json(all, usage, free, status.warnings)
+        status.json = json(all.count, last, usage, free, status.warnings)
         return status
     }
 
-    private func json(_ all: [SnapshotSummary], _ usage: VaultUsage, _ free: Int?, _ warnings: [String]) -> JSON {
+    private func json(
+        _ count: Int, _ last: SnapshotSummary?, _ usage: VaultUsage, _ free: Int?, _ warnings: [String]
+    ) -> JSON {
         var members = pathMembers(home.directory, key: "home")
         func add(_ key: String, _ value: JSON) { members.append((key: key, value: value)) }
         add("owner", .string(keys.publisher.owner.hex))
@@ -65,9 +77,9 @@ extension Node {
         add("write_only", .bool(keys.isWriteOnly))
         add("roles", .array([.string("publisher"), .string("persister")]))
         members += pathsMembers(configuration.sourcePaths, key: "sources")
-        add("last_backup", all.last?.json ?? .null)
+        add("last_backup", last?.json ?? .null)
         add("next_backup", .null)
-        add("snapshots", keys.isWriteOnly ? .null : .int(all.count))
+        add("snapshots", keys.isWriteOnly ? .null : .int(count))
         add("packs", .int(usage.packs))
         add("stored_bytes", .int(usage.packBytes))
         add("free_bytes", free.map { .int($0) } ?? .null)

@@ -35,6 +35,7 @@ extension SnapshotSummary {
                 + [
                     member("tags", .array(tags.map { .string($0) })), member("files", .int(files)),
                     member("dirs", .int(directories)), member("bytes", .int(bytes)), member("errors", .int(errorCount)),
+                    member("device", .string(device.hex)),
                 ] + replication)
     }
 }
@@ -122,7 +123,7 @@ extension ReclaimReport {
 extension RetentionGroup {
     package var json: JSON {
         .object(
-            [member("host", .string(host))] + pathsMembers(paths) + [
+            [member("device", .string(device.hex)), member("host", .string(host))] + pathsMembers(paths) + [
                 member(
                     "keep",
                     .array(

@@ -19,13 +19,14 @@ package struct RetentionPolicy: Sendable, Equatable {
     package var isEmpty: Bool { self == RetentionPolicy() }
 }
 
-/// What a policy says of the snapshots of one machine and one set of paths.
+/// What a policy says of the snapshots of one device, one host and one set of paths.
 package struct RetentionGroup: Sendable {
     package struct Kept: Sendable {
         package var snapshot: SnapshotSummary
-        /// Why, in the policy's words: `last`, `daily`, `within 30d`, `tag x`, or `oldest daily`.
+        /// Why, in the policy's words: `last`, `daily`, `within 30d`, `tag x`, `oldest daily`; or `from the future`.
         package var reasons: [String]
     }
+    package var device: DeviceID
     package var host: String
     package var paths: [RawPath]
     /// The newest first.
@@ -33,22 +34,31 @@ package struct RetentionGroup: Sendable {
     package var remove: [SnapshotSummary] = []
 }
 
-/// Applies `policy` to each group of snapshots that have host and paths in common.
+/// Applies `policy` to each group of snapshots that have device, host and paths in common.
+///
+/// A device is proven, a host is not: a stolen write-only device can make snapshots that bear the name of another machine,
+/// and these must not push out those that the other made.
 ///
 /// Within a group, from the newest on, every period that has a snapshot counts once and keeps its newest, until its count
-/// is used up; the oldest of all is kept while a count is not used up, so that a span grows to its full length. `now` is
-/// nanoseconds since 1970: a snapshot from the future does not shorten `within`. An empty policy keeps everything.
+/// is used up; the oldest of all is kept while a count is not used up, so that a span grows to its full length. A
+/// snapshot with a time after `now` (nanoseconds since 1970) was made while a clock was wrong: it stays, and counts for
+/// nothing, so that those made since are not removed in its favour. An empty policy keeps everything.
 package func applyRetention(
     _ policy: RetentionPolicy, to snapshots: [SnapshotSummary], now: Int64, calendar: (Int64) -> CalendarTime
 ) -> [RetentionGroup] {
     struct GroupKey: Hashable {
+        var device: DeviceID
         var host: String
         var paths: [RawPath]
     }
-    let groups = Dictionary(grouping: snapshots) { GroupKey(host: $0.host, paths: Array(Set($0.paths)).sorted()) }
-    let keys = groups.keys.sorted { ($0.host, $0.paths.lexicographical) < ($1.host, $1.paths.lexicographical) }
+    let groups = Dictionary(grouping: snapshots) {
+        GroupKey(device: $0.device, host: $0.host, paths: Array(Set($0.paths)).sorted())
+    }
+    let keys = groups.keys.sorted {
+        ($0.host, $0.paths.lexicographical, $0.device) < ($1.host, $1.paths.lexicographical, $1.device)
+    }
     return keys.map { key in
-        var result = RetentionGroup(host: key.host, paths: key.paths)
+        var result = RetentionGroup(device: key.device, host: key.host, paths: key.paths)
         let newestFirst = (groups[key] ?? []).sorted { ($0.time, $0.id) > ($1.time, $1.id) }
         for (snapshot, reasons) in zip(newestFirst, reasonsToKeep(newestFirst, policy, now, calendar)) {
             if policy.isEmpty || !reasons.isEmpty {
@@ -106,6 +116,7 @@ private func reasonsToKeep(
         if let within = policy.within, let start = withinStart, time.secondNumber > start {
             reasons.append("within \(within.text)")
         }
+        if snapshot.time > now { return reasons + ["from the future"] }
         for place in buckets.indices where buckets[place].count > 0 {
             let number = buckets[place].number(time, index)
             let isNew = number != buckets[place].lastNumber

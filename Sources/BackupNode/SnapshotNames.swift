@@ -1,11 +1,40 @@
 package import Archive
+internal import BackupFormat
 
 /// The fewest digits of an id that name a snapshot.
 package let snapshotPrefixDigitsMin = 4
 
+/// Clocks of several machines may differ by this much, in nanoseconds, before one counts as wrong.
+private let clockTolerance: Int64 = 3_600_000_000_000
+
+extension SnapshotSummary {
+    /// Made while a clock was wrong: its time is more than an hour after `now`, in nanoseconds since 1970.
+    package func isFromTheFuture(_ now: Int64) -> Bool {
+        let (end, overflow) = now.addingReportingOverflow(clockTolerance)
+        return !overflow && time > end
+    }
+}
+
+/// As `latest`, `latest~1` and so on name them: those from the future come last, or one of them would stay the latest for years.
+package func newestFirst(_ snapshots: [SnapshotSummary], now: Int64) -> [SnapshotSummary] {
+    func rank(_ snapshot: SnapshotSummary) -> (Int, Int64, SnapshotID) {
+        (snapshot.isFromTheFuture(now) ? 0 : 1, snapshot.time, snapshot.id)
+    }
+    return snapshots.sorted { rank($0) > rank($1) }
+}
+
+/// The snapshot that cannot be read and has this id, given in full: to remove it, since sweeps stop as long as it is there.
+package func damagedSnapshot(_ name: String, in catalog: SnapshotCatalog) -> DamagedSnapshot? {
+    catalog.damaged.first { $0.id.hex == name.lowercased() }
+}
+
 /// The snapshot that `name` stands for: `latest`, `latest~N` (N before it), or 4 to 64 digits of an id, if only one begins so.
-package func resolveSnapshot(_ name: String, in snapshots: [SnapshotSummary]) throws(NodeError) -> SnapshotSummary {
-    let newestFirst = snapshots.sorted { ($0.time, $0.id) > ($1.time, $1.id) }
+///
+/// `now` is nanoseconds since 1970: see ``newestFirst(_:now:)``.
+package func resolveSnapshot(
+    _ name: String, in snapshots: [SnapshotSummary], now: Int64
+) throws(NodeError) -> SnapshotSummary {
+    let newestFirst = newestFirst(snapshots, now: now)
     guard let newest = newestFirst.first else {
         throw NodeError(.failed, "snapshot \(name)", "there are no snapshots yet; make one with `backup`")
     }
@@ -15,7 +44,8 @@ package func resolveSnapshot(_ name: String, in snapshots: [SnapshotSummary]) th
             throw NodeError(.usage, "snapshot \(name)", "after `latest~` comes a number, as in `latest~2`")
         }
         guard back < newestFirst.count else {
-            throw NodeError(.failed, "snapshot \(name)", "there are only \(describeCount(newestFirst.count, "snapshot"))")
+            let are = newestFirst.count == 1 ? "is" : "are"
+            throw NodeError(.failed, "snapshot \(name)", "there \(are) only \(describeCount(newestFirst.count, "snapshot"))")
         }
         return newestFirst[back]
     }

@@ -10,6 +10,7 @@ internal import HostFiles
 @main
 enum Program {
     static func main() {
+        holdClosedStreams()
         ProcessFigures.boundMemory()
         _ = ProcessFigures.raiseOpenFiles()
         ignoreBrokenPipes()
@@ -20,7 +21,7 @@ enum Program {
             finish(.failed)
         }
         let arguments = hoistGlobalOptions(rawArguments())
-        if let word = arguments.first, !word.hasPrefix("-"), let message = unknownCommand(word) {
+        if let message = unknownCommand(arguments[...], in: Bakare.self) {
             Standard.error.line("bakare-node: \(readable(message))")
             finish(.usage)
         }
@@ -46,15 +47,20 @@ enum Program {
     }
 }
 
-/// What to say of a word that is no command, with the nearest one; nil for a command.
-private func unknownCommand(_ word: String) -> String? {
-    let names = Bakare.configuration.subcommands.compactMap { $0.configuration.commandName }
-    if names.contains(word) || word == "help" { return nil }
+/// What to say of words that are no command, with the nearest one; nil for a command. `prefix` is the command that they follow.
+private func unknownCommand(_ words: ArraySlice<String>, in command: any ParsableCommand.Type, prefix: String = "") -> String? {
+    let commands = command.configuration.subcommands
+    guard !commands.isEmpty, let word = words.first, !word.hasPrefix("-") else { return nil }
+    if let found = commands.first(where: { $0.configuration.commandName == word }) {
+        return unknownCommand(words.dropFirst(), in: found, prefix: "\(prefix)\(word) ")
+    }
+    let names = commands.compactMap { $0.configuration.commandName } + (prefix.isEmpty ? ["help"] : [])
+    if names.contains(word) { return nil }
     let nearest = names.min { (editDistance($0, word), $0) < (editDistance($1, word), $1) }
     guard let nearest, editDistance(nearest, word) <= max(2, word.count / 3) else {
-        return "there is no command `\(word)`; `bakare-node --help` lists them"
+        return "there is no command `\(prefix)\(word)`; `bakare-node \(prefix)--help` lists them"
     }
-    return "there is no command `\(word)`; did you mean `\(nearest)`?"
+    return "there is no command `\(prefix)\(word)`; did you mean `\(prefix)\(nearest)`?"
 }
 
 /// The root of all commands.

@@ -38,6 +38,7 @@ extension NodeCommand {
             return try execute(try Session(global))
         } catch let error as NodeError {
             Standard.output.flush()
+            if error.code == .brokenPipe { endByBrokenPipe() }
             Standard.error.line("bakare-node: \(error)")
             switch error.code {
             case .usage: return .usage
@@ -105,10 +106,24 @@ struct Session {
         return try Node(home, try keys(), configuration)
     }
 
+    /// All snapshots that can be read, the oldest first; says which cannot: another may be taken for the latest then.
+    func snapshots(of node: Node) throws(NodeError) -> [SnapshotSummary] {
+        let catalog = try node.catalog()
+        for damaged in catalog.damaged {
+            warn("a snapshot is passed over: \(damaged.reason)")
+        }
+        return catalog.snapshots
+    }
+
+    /// The snapshot that `name` stands for: see ``resolveSnapshot(_:in:now:)``.
+    func snapshot(_ name: String, of node: Node) throws(NodeError) -> SnapshotSummary {
+        try resolveSnapshot(name, in: try snapshots(of: node), now: currentTime())
+    }
+
     /// Says that a home was made, or that key files were damaged.
     func report(_ opened: Home.Opened) {
         for repair in opened.repairs {
-            warn("key file \(repair.path) \(repair.message)\(repair.isMended ? ": mended" : " and could not be mended")")
+            warn("key file \(repair.path) \(repair.message)\(repair.isMended ? ": mended" : "")")
         }
         guard opened.isNew else { return }
         Standard.error.line("bakare-node: made a new home in \(home.directory)")

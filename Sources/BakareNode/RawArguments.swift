@@ -90,7 +90,24 @@ func hoistGlobalOptions(_ arguments: [String]) -> [String] {
             rest = rest.dropFirst()
         }
     }
-    // The one option whose value may be left out.
-    if command == "check" { rest = ArraySlice(rest.map { $0 == "--read-data" ? "--read-data=100%" : $0 }) }
-    return path + hoisted + rest
+    return path + hoisted + (command == "check" ? completedReadData(rest) : Array(rest))
+}
+
+/// `--read-data` is the one option whose value may be left out; `--read-data 5%` is understood too.
+private func completedReadData(_ arguments: ArraySlice<String>) -> [String] {
+    var completed: [String] = []
+    var rest = arguments
+    while let argument = rest.popFirst() {
+        guard argument == "--read-data" else {
+            completed.append(argument)
+            continue
+        }
+        if let next = rest.first, next.hasSuffix("%") {
+            completed.append("--read-data=\(next)")
+            rest = rest.dropFirst()
+        } else {
+            completed.append("--read-data=100%")
+        }
+    }
+    return completed
 }

@@ -62,14 +62,7 @@ final class OutputStream: Sendable {
 
     /// Nobody reads the output, or it cannot be written: ends as any filter does, by SIGPIPE, or says why.
     private func endWithoutReader() {
-        if errno == EPIPE {
-            signal(SIGPIPE, SIG_DFL)
-            var signals = sigset_t()
-            sigemptyset(&signals)
-            sigaddset(&signals, SIGPIPE)
-            pthread_sigmask(SIG_UNBLOCK, &signals, nil)
-            raise(SIGPIPE)
-        }
+        if errno == EPIPE { endByBrokenPipe() }
         let reason = HostFilesError(errno: errno, "write to standard output")
         Standard.error.write("bakare-node: \(reason)\n")
         _exit(ExitStatus.failed.rawValue)
@@ -78,6 +71,23 @@ final class OutputStream: Sendable {
 
 /// A reader that goes away must not kill a backup whose progress it read.
 func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
+
+/// Takes the numbers of standard streams that are closed: a file that is opened later must not get one, since what is said
+/// there would be written into that file. The root folder can be neither read nor written.
+func holdClosedStreams() {
+    for descriptor: Int32 in 0...2 where fcntl(descriptor, F_GETFD) < 0 { _ = open("/", O_RDONLY | O_CLOEXEC) }
+}
+
+/// Ends the process as a filter ends whose reader has gone.
+func endByBrokenPipe() -> Never {
+    signal(SIGPIPE, SIG_DFL)
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    sigaddset(&signals, SIGPIPE)
+    pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+    raise(SIGPIPE)
+    _exit(128 + SIGPIPE)
+}
 
 /// Writes out what is gathered, and ends the process.
 func finish(_ status: ExitStatus) -> Never {

@@ -47,6 +47,10 @@ extension DirectoryHandle {
         try check(linux_unlinkat(fd, name.bytes, name.bytes.count, linux_AT_REMOVEDIR), "remove the folder", name)
     }
 
+    /// Makes durable all that was changed in the directory's file system. Throws too if data written since the directory was
+    /// opened has been lost on its way to the disk.
+    package func syncFileSystem() throws(HostFilesError) { try check(linux_syncfs(fd), "write to the disk", nil) }
+
     // MARK: Metadata; nil is the directory itself
 
     package func setOwner(_ name: RawPath?, user: UInt32, group: UInt32) throws(HostFilesError) {

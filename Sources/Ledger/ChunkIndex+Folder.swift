@@ -43,7 +43,8 @@ extension ChunkIndex {
             case .unknownVersion: return nil
             case .damaged:
                 state.withLock { $0.damagedSegments += 1 }
-                try remove(name)
+                // Where it cannot be removed, as on a disk mounted read-only, it is passed over each time.
+                try? remove(name)
                 return nil
             case .storage, .tooLarge:
                 if error.cause?.code == .notFound { return nil }

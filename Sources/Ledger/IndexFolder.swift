@@ -20,7 +20,8 @@ struct IndexFolder: Sendable {
         let oldest = Int64(time(nil)) - IndexFolder.staleSeconds
         for name in try disk.list(path) where name.bytes.hasSuffix(IndexFolder.temporarySuffix) {
             guard let status = try disk.status(path.appending(name)), status.modifiedSeconds < oldest else { continue }
-            try remove(name)
+            // What cannot be removed, as on a disk mounted read-only, is in nobody's way.
+            try? remove(name)
         }
     }
 

@@ -12,10 +12,13 @@ private func nanoseconds(_ year: Int, _ month: Int, _ day: Int, _ hour: Int = 12
     return Int64(days * 86_400 + hour * 3600 + minute * 60) * 1_000_000_000
 }
 
-private func snapshot(_ time: Int64, host: String = "h", paths: [RawPath] = ["/p"], tags: [String] = []) -> SnapshotSummary {
-    let id = SnapshotID(Bytes32(words: (UInt64(bitPattern: time), 0, 0, UInt64(paths.count))))
+private func snapshot(
+    _ time: Int64, host: String = "h", paths: [RawPath] = ["/p"], tags: [String] = [], device: UInt64 = 1
+) -> SnapshotSummary {
+    let id = SnapshotID(Bytes32(words: (UInt64(bitPattern: time), 0, device - 1, UInt64(paths.count))))
     return SnapshotSummary(
-        id: id, time: time, host: host, paths: paths, tags: tags, files: 0, directories: 0, bytes: 0, errorCount: 0)
+        id: id, time: time, host: host, paths: paths, tags: tags, files: 0, directories: 0, bytes: 0, errorCount: 0,
+        device: DeviceID(Bytes32(words: (device, 0, 0, 0))))
 }
 
 private func kept(_ policy: RetentionPolicy, _ times: [Int64], now: Int64 = .max) -> [Int64] {
@@ -103,6 +106,33 @@ func groups() {
     #expect(groups.map { $0.remove.map(\.time) } == [[4], [1], []])
 }
 
+@Test("a clock that was wrong for a week does not make the policy remove what was backed up since")
+func snapshotsFromTheFuture() {
+    let ahead = (1...7).map { nanoseconds(2030, 1, $0) }
+    let real = (23...25).map { nanoseconds(2026, 11, $0) }
+    let now = nanoseconds(2026, 11, 25, 13)
+    for rule in [policy { $0.daily = 7 }, policy { $0.last = 3 }, policy { $0.yearly = 1 }] {
+        #expect(Set(kept(rule, ahead + real, now: now)).isSuperset(of: ahead + [real[2]]))
+    }
+    #expect(kept(policy { $0.daily = 7 }, ahead + real, now: now).count == 10)
+    let groups = applyRetention(
+        policy { $0.last = 1 }, to: (ahead + real).map { snapshot($0) }, now: now, calendar: CalendarTime.utc)
+    #expect(groups[0].keep.map(\.reasons) == Array(repeating: ["from the future"], count: 7) + [["last"]])
+    #expect(groups[0].remove.map(\.time) == [real[1], real[0]])
+    // With this machine's own clock set back, all of them are from the future: nothing goes.
+    #expect(kept(policy { $0.last = 1 }, real, now: 0) == real.reversed())
+}
+
+@Test("snapshots that a stolen device makes in the name of another machine push out none of that machine's")
+func forgedGroup() {
+    let real = (1...7).map { snapshot(nanoseconds(2026, 11, $0, 3)) }
+    let forged = (1...7).map { snapshot(nanoseconds(2026, 11, $0, 23), device: 2) }
+    let groups = applyRetention(
+        policy { $0.daily = 7 }, to: real + forged, now: nanoseconds(2026, 11, 8), calendar: CalendarTime.utc)
+    let keptIDs = Set(groups.flatMap { $0.keep.map(\.snapshot.id) })
+    #expect(keptIDs.isSuperset(of: real.map(\.id)))
+}
+
 @Test("an empty policy keeps everything")
 func emptyPolicy() { #expect(kept(RetentionPolicy(), [1, 2, 3]) == [3, 2, 1]) }
 
@@ -126,16 +156,27 @@ func keepsNewest(seed: Int) {
     #expect(result == result.sorted(by: >))
 }
 
+@Test("a snapshot from the future is not the latest, and those made since are")
+func latestWithAWrongClock() throws {
+    let hour: Int64 = 3_600_000_000_000
+    let now = nanoseconds(2026, 11, 25)
+    let all = [snapshot(nanoseconds(2030, 1, 1)), snapshot(now - hour), snapshot(now + hour / 2), snapshot(now - 2 * hour)]
+    #expect(try resolveSnapshot("latest", in: all, now: now).time == now + hour / 2, "two clocks may differ a little")
+    #expect(try resolveSnapshot("latest~1", in: all, now: now).time == now - hour)
+    #expect(try resolveSnapshot("latest~3", in: all, now: now).time == all[0].time)
+    #expect(try resolveSnapshot("latest", in: all, now: 0).time == all[0].time, "with nothing else, the newest")
+}
+
 @Test("snapshots are named by age or by the beginning of the id, and what is not clear is told")
 func names() throws {
     let all = (1...30).map { snapshot(Int64($0)) }
-    #expect(try resolveSnapshot("latest", in: all).time == 30)
-    #expect(try resolveSnapshot("latest~2", in: all).time == 28)
-    #expect(try resolveSnapshot(all[4].id.hex, in: all).time == 5)
-    #expect(try resolveSnapshot(String(all[4].id.hex.prefix(16)).uppercased(), in: all).time == 5)
+    #expect(try resolveSnapshot("latest", in: all, now: 30).time == 30)
+    #expect(try resolveSnapshot("latest~2", in: all, now: 30).time == 28)
+    #expect(try resolveSnapshot(all[4].id.hex, in: all, now: 30).time == 5)
+    #expect(try resolveSnapshot(String(all[4].id.hex.prefix(16)).uppercased(), in: all, now: 30).time == 5)
     func failure(_ name: String, _ snapshots: [SnapshotSummary]) -> NodeError? {
         do throws(NodeError) {
-            _ = try resolveSnapshot(name, in: snapshots)
+            _ = try resolveSnapshot(name, in: snapshots, now: 30)
             return nil
         } catch {
             return error

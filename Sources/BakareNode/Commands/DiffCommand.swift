@@ -20,9 +20,9 @@ struct DiffCommand: NodeCommand {
 
     func execute(_ session: Session) throws -> ExitStatus {
         let node = try session.node(writing: false)
-        let snapshots = try node.snapshots()
-        let before = try resolveSnapshot(a, in: snapshots)
-        let after = try resolveSnapshot(b, in: snapshots)
+        let snapshots = try session.snapshots(of: node)
+        let before = try resolveSnapshot(a, in: snapshots, now: currentTime())
+        let after = try resolveSnapshot(b, in: snapshots, now: currentTime())
         let array = global.json ? JSONArrayOutput() : nil
         let progress = Progress()
         var counts: [Difference.Kind: Int] = [:]

@@ -17,7 +17,7 @@ struct DumpCommand: NodeCommand {
     func execute(_ session: Session) throws -> ExitStatus {
         guard !global.json else { throw NodeError(.usage, "dump", "writes bytes, so that --json has no meaning here") }
         let node = try session.node(writing: false)
-        let snapshot = try node.snapshot(snapshot)
+        let snapshot = try session.snapshot(snapshot, of: node)
         var problems = 0
         let progress = Progress()
         try Interruption.during(progress) { () throws(NodeError) in

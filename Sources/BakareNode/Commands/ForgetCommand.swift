@@ -1,5 +1,6 @@
 internal import Archive
 internal import ArgumentParser
+internal import BackupFormat
 internal import BackupNode
 
 struct ForgetCommand: NodeCommand {
@@ -39,8 +40,8 @@ struct ForgetCommand: NodeCommand {
             throw NodeError(.usage, "forget", "name snapshots, or say what to keep, not both")
         }
         let node = try Node(session.home, try session.keys(), configuration)
-        let all = try node.snapshots()
-        if !snapshot.isEmpty { return try forgetNamed(node, all, session) }
+        if !snapshot.isEmpty { return try forgetNamed(node, session) }
+        let all = try session.snapshots(of: node)
         let policy = given.isEmpty ? configuration.retention : given
         guard !policy.isEmpty else {
             throw NodeError(
@@ -58,19 +59,22 @@ struct ForgetCommand: NodeCommand {
         return .done
     }
 
-    private func forgetNamed(_ node: Node, _ all: [SnapshotSummary], _ session: Session) throws(NodeError) -> ExitStatus {
-        var named: [SnapshotSummary] = []
+    private func forgetNamed(_ node: Node, _ session: Session) throws(NodeError) -> ExitStatus {
+        let catalog = try node.catalog()
+        var ids: [SnapshotID] = []
+        var lines: [String] = []
         for name in snapshot {
-            let found = try resolveSnapshot(name, in: all)
-            if !named.contains(where: { $0.id == found.id }) { named.append(found) }
+            let damaged = damagedSnapshot(name, in: catalog)
+            let found = damaged == nil ? try resolveSnapshot(name, in: catalog.snapshots, now: currentTime()) : nil
+            guard let id = damaged?.id ?? found?.id, !ids.contains(id) else { continue }
+            ids.append(id)
+            lines.append(found.map { line("remove", $0, []) } ?? "  remove  \(id.hex.prefix(8))  (cannot be read)")
         }
-        if !dryRun { try node.forget(named.map(\.id)) }
+        if !dryRun { try node.forget(ids) }
         session.answer(
-            .object([
-                "dry_run": .bool(dryRun), "removed": .int(named.count), "snapshots": .array(named.map { .string($0.id.hex) }),
-            ]))
-        for snapshot in named { session.tell(line("remove", snapshot, [])) }
-        tellRemoved(named.count, session)
+            .object(["dry_run": .bool(dryRun), "removed": .int(ids.count), "snapshots": .array(ids.map { .string($0.hex) })]))
+        for line in lines { session.tell(line) }
+        tellRemoved(ids.count, session)
         return .done
     }
 

@@ -19,7 +19,7 @@ struct ListCommand: NodeCommand {
 
     func execute(_ session: Session) throws -> ExitStatus {
         let node = try session.node(writing: false)
-        let snapshot = try node.snapshot(snapshot)
+        let snapshot = try session.snapshot(snapshot, of: node)
         let array = global.json ? JSONArrayOutput() : nil
         let progress = Progress()
         try Interruption.during(progress) { () throws(NodeError) in

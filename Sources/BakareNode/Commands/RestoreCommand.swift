@@ -39,7 +39,7 @@ struct RestoreCommand: NodeCommand {
 
     func execute(_ session: Session) throws -> ExitStatus {
         let node = try session.node(writing: false)
-        let snapshot = try node.snapshot(snapshot)
+        let snapshot = try session.snapshot(snapshot, of: node)
         let request = RestoreRequest(
             snapshot: snapshot.id, paths: path.map { session.path($0) },
             target: session.environment.existing(RawPath(argument: target)), overwrite: overwrite, deleteExtraneous: delete,
@@ -53,9 +53,13 @@ struct RestoreCommand: NodeCommand {
             "\(describeCount(report.files, "file")), \(describeCount(report.directories, "folder")), \(describeBytes(report.bytes))"
         session.tell("\(dryRun ? "would restore" : "restored") \(entries)  in \(describeSeconds(report.seconds))")
         var details: [String] = []
-        if report.unchangedFiles > 0 { details.append("\(describeCount(report.unchangedFiles, "file")) were right already") }
-        if report.writtenBytes != report.bytes { details.append("\(describeBytes(report.writtenBytes)) written") }
-        if report.deleted > 0 { details.append("\(describeCount(report.deleted, "entry", "entries")) removed") }
+        if report.unchangedFiles > 0 { details.append("\(describeCount(report.unchangedFiles, "file")) unchanged") }
+        if report.writtenBytes != report.bytes {
+            details.append("\(describeBytes(report.writtenBytes)) \(dryRun ? "to write" : "written")")
+        }
+        if report.deleted > 0 {
+            details.append("\(describeCount(report.deleted, "entry", "entries")) \(dryRun ? "to remove" : "removed")")
+        }
         if verify, report.errors.isEmpty, !dryRun { details.append("all read back and equal") }
         if !details.isEmpty { session.tell(details.joined(separator: "  ")) }
         guard report.errors.isEmpty else {

@@ -35,6 +35,12 @@ final class Mount {
         try checked(linux_mount("bakare-test", path, "tmpfs", remount, "size=\(size)"), "remount \(path)")
     }
 
+    /// As the system does with a disk that fails.
+    func makeReadOnly() throws {
+        let flags: UInt64 = 32 | 1
+        try checked(linux_mount("bakare-test", path, "tmpfs", flags, ""), "remount \(path)")
+    }
+
     func unmount() { _ = linux_unmount(path) }
 
     deinit { unmount() }
