@@ -114,13 +114,42 @@ extension HomeKeys {
                 throw NodeError(.key, "read the keys", "\(error)", path: home.keysDirectory.appending("node.key"))
             }
         }
+        if owner == nil, identity.certificate?.permissions.contains(.restore) == true {
+            // No write-only device: it has lost its key.
+            repairs.append(
+                KeyRepair(
+                    path: home.keysDirectory.appending("owner.key"),
+                    message: "is missing with its copy: nothing can be restored until `recover` puts it back", isMended: false))
+        }
         return HomeKeys(owner: owner, publisher: publisher, identity: identity)
+    }
+
+    /// Writes the owner key into the keys of its home that lack it. Throws for a home of another owner.
+    static func putBack(_ owner: OwnerKey, in home: Home) throws(NodeError) {
+        var repairs: [KeyRepair] = []
+        let identity = try read("node", home, false, &repairs) { bytes throws(FormatError) in try NodeIdentity(decoding: bytes) }
+        guard let certificate = identity?.certificate else { throw missing(home, "node.key") }
+        guard certificate.owner == owner.id else {
+            throw NodeError(.key, "recover", "this key is well-formed, but of another home", path: home.directory)
+        }
+        guard certificate.permissions.contains(.restore) else {
+            throw NodeError(
+                .notAllowed, "recover", "this device is write-only, and stays so; name another home with --home",
+                path: home.directory)
+        }
+        do {
+            for path in copies("owner", in: home.keysDirectory) {
+                try home.disk.replaceProtectedFile(path, with: owner.encode())
+            }
+        } catch {
+            throw NodeError(.home, "recover", "\(error)")
+        }
     }
 
     private static func missing(_ home: Home, _ name: String) -> NodeError {
         NodeError(
             .key, "read the keys",
-            "\(name) and its copy are missing; put back one of them, or make a new home and bring this one's vault into it",
+            "\(name) and its copy are missing; put back one of them; or move the folder `keys` away and run `recover` with the recovery key",
             path: home.keysDirectory)
     }
 

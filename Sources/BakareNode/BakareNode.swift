@@ -84,7 +84,10 @@ struct Bakare: ParsableCommand {
                 subcommands: [InitCommand.self, BackupCommand.self, ForgetCommand.self, SweepCommand.self]),
             CommandGroup(
                 name: "Looking and restoring:",
-                subcommands: [SnapshotsCommand.self, ListCommand.self, DiffCommand.self, DumpCommand.self, RestoreCommand.self]),
+                subcommands: [
+                    SnapshotsCommand.self, ListCommand.self, DiffCommand.self, DumpCommand.self, RestoreCommand.self,
+                    RecoverCommand.self,
+                ]),
             CommandGroup(
                 name: "Keeping well:",
                 subcommands: [CheckCommand.self, StatusCommand.self, KeyCommand.self, ConfigCommand.self]),

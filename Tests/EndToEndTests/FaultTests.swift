@@ -191,6 +191,53 @@ import Testing
         #expect(try home.run("check").code == 0)
     }
 
+    @Test("with the recovery key and the vault alone, everything comes back; a home that has lost its owner key says so")
+    func recovery() throws {
+        let scratch = try Scratch()
+        let source = try scratch.makeFolder("source")
+        try source.write("file", "precious")
+        let state = try TreeState(of: source)
+        let home = try Home.make(scratch.path("home"))
+        try home.backup(scratch.path("source"))
+        try scratch.folder.write("paper", home.succeed("key", "export").text.lowercased())
+        let paper = scratch.path("paper")
+        func expectAllBack(_ home: Home, _ target: String) throws {
+            try home.restore("latest", to: scratch.path(target))
+            #expect(state.differences(from: try TreeState(of: scratch.path(target) + scratch.path("source"))) == [])
+            try home.backup(scratch.path("source"))
+            #expect(try home.run("check", "--read-data").code == 0)
+        }
+        // The owner key alone is gone.
+        try Folder(home.path + "/keys").remove("owner.key")
+        try Folder(home.path + "/keys").remove("owner.key.copy")
+        #expect(try home.run("snapshots").errorText.contains("recover"))
+        try home.succeed("backup", scratch.path("source"))
+        try home.succeed("recover", "--key", paper)
+        try expectAllBack(home, "first")
+        // All keys are gone.
+        try Folder(home.path).remove("keys")
+        #expect(try home.run("status").errorText.contains("recover"))
+        let report = try home.succeed("recover", "--key", paper, "--json").object()
+        #expect(report["has_vault"] as? Bool == true)
+        try expectAllBack(home, "second")
+        // The machine is gone; a copy of the vault is left.
+        let other = Home(scratch.path("other"))
+        try other.succeed("recover", "--key", paper)
+        #expect(try other.snapshots().isEmpty)
+        try FileManager.default.removeItem(atPath: other.path + "/vault")
+        try FileManager.default.copyItem(atPath: home.path + "/vault", toPath: other.path + "/vault")
+        try expectAllBack(other, "third")
+        // A wrong key, and that of somebody else, change nothing.
+        let stranger = try Home.make(scratch.path("stranger"))
+        try stranger.backup(scratch.path("source"))
+        for arguments in [["recover", "--key", paper], ["recover", "--key", scratch.path("source/file")]] {
+            #expect(try stranger.run(arguments).code == 1)
+        }
+        try Folder(stranger.path).remove("keys")
+        #expect(try stranger.expect(1, ["recover", "--key", paper]).errorText.contains("another owner"))
+        #expect(try !Folder(stranger.path).has("keys"))
+    }
+
     @Test("colours appear on a terminal only, and not with NO_COLOR")
     func colours() throws {
         let scratch = try Scratch()

@@ -71,15 +71,20 @@ struct KeyCheckCommand: NodeCommand {
     @OptionGroup var global: GlobalOptions
 
     func execute(_ session: Session) throws -> ExitStatus {
-        let path = RawPath(argument: file)
-        guard let bytes = readAll(path, limit: 1 << 16), let text = String(validating: bytes, as: UTF8.self) else {
-            throw NodeError(.failed, "key check", "cannot be read as text", path: path)
-        }
-        try session.existingKeys().checkRecoveryText(text)
+        try session.existingKeys().checkRecoveryText(try readText(file, "key check"))
         session.answer(.object(["right": .bool(true)]))
         session.tell("right: this is the recovery key of this home")
         return .done
     }
+}
+
+/// A file's text; that of standard input for `-`.
+func readText(_ file: String, _ operation: String) throws(NodeError) -> String {
+    let path = RawPath(argument: file)
+    guard let bytes = readAll(path, limit: 1 << 16), let text = String(validating: bytes, as: UTF8.self) else {
+        throw NodeError(.failed, operation, "cannot be read as text", path: path)
+    }
+    return text
 }
 
 extension Session {
