@@ -54,7 +54,8 @@ struct ForgetCommand: NodeCommand {
         let removed = groups.flatMap(\.remove)
         if !dryRun, !removed.isEmpty { try node.forget(removed.map(\.id)) }
         session.answer(.object(["dry_run": .bool(dryRun), "groups": .array(groups.map(\.json)), "removed": .int(removed.count)]))
-        for group in groups { show(group, session) }
+        let namesDevices = Set(groups.map(\.device)).count > 1
+        for group in groups { show(group, namesDevices, session) }
         tellRemoved(removed.count, session)
         return .done
     }
@@ -101,8 +102,9 @@ struct ForgetCommand: NodeCommand {
         return policy
     }
 
-    private func show(_ group: RetentionGroup, _ session: Session) {
-        session.tell("\(group.host)  \(group.paths.map(\.description).joined(separator: " "))")
+    private func show(_ group: RetentionGroup, _ namesDevices: Bool, _ session: Session) {
+        let device = namesDevices ? "  (device \(group.device.hex.prefix(16)))" : ""
+        session.tell("\(group.host)  \(group.paths.map(\.description).joined(separator: " "))\(device)")
         for kept in group.keep { session.tell(line("keep", kept.snapshot, kept.reasons)) }
         for snapshot in group.remove { session.tell(line("remove", snapshot, [])) }
     }
