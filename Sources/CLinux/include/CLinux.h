@@ -96,6 +96,16 @@ int32_t linux_readahead(int32_t fd, int64_t offset, size_t length);
 // LOCK_EX without waiting if `exclusive`, else LOCK_SH; -EWOULDBLOCK if taken.
 int32_t linux_flock(int32_t fd, int32_t exclusive);
 
+// Stream sockets with a name in an open folder; the name is made anew with mode 0600.
+int32_t linux_unix_listen(int32_t directory, const void *name, size_t length, int32_t backlog);
+int32_t linux_unix_connect(int32_t directory, const void *name, size_t length);
+int32_t linux_accept(int32_t fd);
+// The user id at the other end.
+int64_t linux_peer_user(int32_t fd);
+int32_t linux_shutdown(int32_t fd);
+int64_t linux_send(int32_t fd, const void *bytes, size_t length);
+int64_t linux_receive(int32_t fd, void *bytes, size_t length);
+
 int32_t linux_mkdirat(int32_t directory, const void *name, size_t length, uint32_t mode);
 int32_t linux_mknodat(int32_t directory, const void *name, size_t length, uint32_t mode, uint64_t device_number);
 int32_t linux_symlinkat(const void *target, size_t target_length, int32_t directory, const void *name, size_t length);
