@@ -30,6 +30,9 @@ package struct CipherState: ~Copyable, Sendable {
         self.nonce = nonce
     }
 
+    /// Whether so many more messages may be sealed.
+    package func hasNonces(_ count: Int) -> Bool { UInt64(count) <= CipherState.reservedNonce - nonce }
+
     /// EncryptWithAd in place: all but the last 16 bytes of `text` are the plaintext; the tag goes after them.
     ///
     /// Throws `.exhausted` when no nonce is left. There must be a key.

@@ -77,6 +77,12 @@ struct Handshake: ~Copyable {
         return output
     }
 
+    /// The handshake ends. A responder that has not replied yet says why in the clear: so whoever speaks another version, or comes when
+    /// there are too many, is told so.
+    mutating func fail(_ error: PeerProtocolError) {
+        if !isInitiator, !isPreambleDone, let reply = PreambleReply(error) { output += reply.bytes }
+    }
+
     /// Takes bytes from the front of `input`, as many as belong to the handshake. True when it is complete.
     mutating func receive(_ input: inout UnsafeRawBufferPointer) throws(PeerProtocolError) -> Bool {
         if !isPreambleDone {
@@ -97,21 +103,15 @@ struct Handshake: ~Copyable {
     }
 
     private mutating func receivePreamble(_ input: inout UnsafeRawBufferPointer) throws(PeerProtocolError) {
-        do {
-            var wanted = try Preamble.byteCount(beginning: preamble) ?? Preamble.headBytes
-            while preamble.count < wanted, !input.isEmpty {
-                let taken = min(wanted - preamble.count, input.count)
-                preamble += input.prefix(taken)
-                input = UnsafeRawBufferPointer(rebasing: input[taken...])
-                wanted = try Preamble.byteCount(beginning: preamble) ?? Preamble.headBytes
-            }
-            guard preamble.count == wanted else { return }
-            try begin(try Preamble(decoding: preamble))
-        } catch {
-            // Said in the clear, so that whoever speaks another version is told so.
-            if let reply = PreambleReply(error) { output += reply.bytes }
-            throw error
+        var wanted = try Preamble.byteCount(beginning: preamble) ?? Preamble.headBytes
+        while preamble.count < wanted, !input.isEmpty {
+            let taken = min(wanted - preamble.count, input.count)
+            preamble += input.prefix(taken)
+            input = UnsafeRawBufferPointer(rebasing: input[taken...])
+            wanted = try Preamble.byteCount(beginning: preamble) ?? Preamble.headBytes
         }
+        guard preamble.count == wanted else { return }
+        try begin(try Preamble(decoding: preamble))
         output += PreambleReply.goOn.bytes
         isPreambleDone = true
     }

@@ -38,16 +38,17 @@ struct MessageSender: ~Copyable {
         self.recordsPerKey = recordsPerKey
     }
 
-    /// The bytes for the wire of one message.
-    mutating func seal(control: [UInt8], bulk: ArraySlice<UInt8>) throws(PeerProtocolError) -> [UInt8] {
+    /// Appends the bytes for the wire of one message. Nothing has happened when it throws.
+    mutating func seal(
+        control: [UInt8], bulk: ArraySlice<UInt8>, into output: inout some WireOutput
+    ) throws(PeerProtocolError) {
         let header = MessageHeader(controlBytes: control.count, bulkBytes: bulk.count)
         let head = header.bytes + control
         let content = Limits.recordContentBytesMax
         let recordCount = (header.totalBytes + content - 1) / content
+        guard cipher.hasNonces(recordCount) else { throw PeerProtocolError(.exhausted) }
         let wireBytes = header.totalBytes + recordCount * (2 + CipherState.tagBytes)
-        var failure: CryptographyError?
-        let wire = [UInt8](unsafeUninitializedCapacity: wireBytes) { buffer, count in
-            let output = UnsafeMutableRawBufferPointer(buffer)
+        output.append(count: wireBytes) { output in
             var source = MessageBytes(head: head, bulk: bulk)
             var place = 0
             for _ in 0..<recordCount {
@@ -56,20 +57,14 @@ struct MessageSender: ~Copyable {
                 output[place + 1] = UInt8(length & 255)
                 let record = UnsafeMutableRawBufferPointer(rebasing: output[place + 2..<place + 2 + length])
                 source.fill(UnsafeMutableRawBufferPointer(rebasing: record[..<(length - CipherState.tagBytes)]))
-                do throws(CryptographyError) { try sealRecord(record) } catch {
-                    failure = error
-                    return
-                }
+                sealRecord(record)
                 place += 2 + length
             }
-            count = wireBytes
         }
-        if let failure { throw PeerProtocolError(failure) }
-        return wire
     }
 
-    private mutating func sealRecord(_ record: UnsafeMutableRawBufferPointer) throws(CryptographyError) {
-        try cipher.encrypt(inPlace: record)
+    private mutating func sealRecord(_ record: UnsafeMutableRawBufferPointer) {
+        do { try cipher.encrypt(inPlace: record) } catch { preconditionFailure("nonces were counted before: \(error)") }
         records += 1
         if records % recordsPerKey == 0 { cipher.rekey() }
     }

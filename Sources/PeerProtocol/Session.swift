@@ -117,7 +117,10 @@ package struct Session: ~Copyable, Sendable {
 
     /// The end: a farewell, if there are keys for one and the connection stands, then nothing more.
     private mutating func finish(_ error: PeerProtocolError, at now: Duration) {
-        if var handshake = handshake.take() { write(handshake.takeOutput(), at: now) }
+        if var handshake = handshake.take() {
+            handshake.fail(error)
+            write(handshake.takeOutput(), at: now)
+        }
         if error.code.isForFarewell && !error.isByPeer {
             // There is no remedy if even this fails, and no need: the connection ends anyway.
             try? send(.goodbye(Goodbye(error.code, reason: error.detail)), at: now)

@@ -154,6 +154,27 @@ struct HandshakeTests {
         }
     }
 
+    @Test("a responder that has too many says so in the clear, unless it has begun to answer")
+    func busyBeforeTheHandshake() {
+        for beginning in ["", "bakare"] {
+            var end = End(TestNode().setup(listen))
+            end.handle(.connected)
+            end.receive(Array(beginning.utf8))
+            end.handle(.close(.busy, reason: ""))
+            #expect(end.takeOutbox() == Array("bakarePP\u{1}\u{3}".utf8))
+        }
+        var wire = Wire(TestNode().setup(dial), TestNode().setup(listen), begin: false)
+        wire.b.receive(wire.a.takeOutbox())
+        _ = wire.b.takeOutbox()
+        wire.b.handle(.close(.busy, reason: ""))
+        #expect(wire.b.takeOutbox().isEmpty)
+        var dialler = End(TestNode().setup(dial))
+        dialler.handle(.connected)
+        _ = dialler.takeOutbox()
+        dialler.handle(.close(.busy, reason: ""))
+        #expect(dialler.takeOutbox().isEmpty)
+    }
+
     @Test("any byte changed on the way ends the handshake, and nobody is let in", arguments: 0..<2)
     func tampering(direction: Int) {
         let first = TestNode()
