@@ -23,6 +23,8 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 }
 
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -31,6 +33,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     ],
     targets: [
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
@@ -53,6 +56,7 @@ let package = Package(
         module("Discovery", ["HostFiles", "BackupFormat", "CAvahi", "CLinux"]),
         module("Archive", ["Chunking", "Cryptography", "HostFiles", "Ledger", "Vault", "BackupFormat"]),
         module("BackupNode", ["Archive", "Vault", "Ledger", "Cryptography", "HostFiles", "BackupFormat"]),
+        module("NodeRuntime", ["PeerProtocol", "Cryptography", "HostFiles", "BackupFormat", nioCore, nioPosix]),
         .executableTarget(
             name: "BakareNode", dependencies: ["BackupNode", "Archive", "HostFiles", "BackupFormat", arguments],
             swiftSettings: strict),
@@ -70,6 +74,9 @@ let package = Package(
         tests("Discovery", ["Discovery", "LabHarness", "DiscoveryProbe", "BackupFormat"]),
         tests("Archive", ["Archive", "Vault", "Ledger", "Chunking", "Cryptography", "HostFiles", "BackupFormat"]),
         tests("BackupNode", ["BackupNode", "Archive", "Cryptography", "Vault", "HostFiles", "BackupFormat"]),
+        tests(
+            "NodeRuntime",
+            ["NodeRuntime", "PeerProtocol", "Cryptography", "HostFiles", "BackupFormat", nioCore, nioPosix]),
         tests("Tidy", []),
         tests("EndToEnd", ["CLinux"]),
 
@@ -84,6 +91,9 @@ let package = Package(
                 "BackupNode", "Archive", "PeerProtocol", "Chunking", "Ledger", "Cryptography", "HostFiles", "BackupFormat",
             ],
             path: "Tests/Fuzzing/Targets", swiftSettings: strict),
+        .executableTarget(
+            name: "WireSpeed", dependencies: ["NodeRuntime", "PeerProtocol", "Cryptography", "HostFiles", "BackupFormat"],
+            path: "Tests/Benchmarks/WireSpeed", swiftSettings: strict),
         tests("Format", ["FuzzTargets", "Chunking", "Cryptography", "HostFiles", "BackupFormat"]),
     ]
 )

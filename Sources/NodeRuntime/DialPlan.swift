@@ -1,0 +1,145 @@
+/// When to dial which of a peer's addresses: a value that is told what happened and says what to do, and dials nothing itself.
+///
+/// It goes through the addresses in order, begins with the next when one has failed or has taken ``stagger`` without an answer, and
+/// begins again after a random part of a time that doubles with each round that failed ("full jitter": so nodes that
+/// lost each other at one moment do not come back at one moment).
+package struct DialPlan {
+    /// Between the beginnings of two attempts of one round.
+    package static let stagger = Duration.milliseconds(300)
+    /// The longest wait after the first round that failed; then twice as long each time.
+    package static let backoffBase = Duration.seconds(1)
+    package static let backoffMax = Duration.seconds(300)
+    /// No two rounds begin within less, whatever happens.
+    package static let pauseMin = Duration.milliseconds(100)
+    /// A session that lasted so long was no failure.
+    package static let successAfter = Duration.seconds(30)
+    /// More addresses than that are not tried.
+    package static let candidatesMax = 16
+
+    package enum Event {
+        /// Where the peer may be, the likeliest first. Takes the place of what was said before.
+        case candidates([PeerAddress])
+        /// An attempt came to nothing.
+        case failed(PeerAddress)
+        /// There is a session with the peer, whoever dialled.
+        case connected
+        /// There is none any more.
+        case lost
+        /// The network has changed, or the machine was suspended: what failed before may work now.
+        case wake
+        /// ``deadline`` has come.
+        case tick
+    }
+
+    package enum Effect: Equatable {
+        case dial(PeerAddress)
+        /// Nobody needs this attempt any more. It is not said to have failed.
+        case abandon(PeerAddress)
+    }
+
+    package private(set) var candidates: [PeerAddress] = []
+    /// Attempts under way.
+    package private(set) var inFlight: [PeerAddress] = []
+    /// Addresses whose turn comes in this round.
+    private var remaining: [PeerAddress] = []
+    package private(set) var failures = 0
+    package private(set) var isConnected = false
+    private var connectedAt = Duration.zero
+    /// When the next address of this round, or the next round, begins.
+    private var nextAt: Duration?
+    private var roundBeganAt: Duration?
+
+    package init() {}
+
+    /// When a ``Event/tick`` is due; nil while there is nothing to wait for.
+    package var deadline: Duration? { isConnected ? nil : nextAt }
+
+    package mutating func handle(_ event: Event, at now: Duration, using random: inout some RandomNumberGenerator) -> [Effect] {
+        switch event {
+        case .candidates(let addresses): return take(addresses, now)
+        case .failed(let address): return attemptFailed(address, now, &random)
+        case .connected:
+            isConnected = true
+            connectedAt = now
+            return abandonAll()
+        case .lost:
+            guard isConnected else { return [] }
+            isConnected = false
+            failures = now - connectedAt >= DialPlan.successAfter ? 0 : failures + 1
+            nextAt = candidates.isEmpty ? nil : now + pause(&random)
+            return []
+        case .wake:
+            guard !isConnected else { return [] }
+            failures = 0
+            let effects = abandonAll()
+            nextAt = candidates.isEmpty ? nil : now + pause(&random)
+            return effects
+        case .tick: return tick(now)
+        }
+    }
+
+    private mutating func take(_ addresses: [PeerAddress], _ now: Duration) -> [Effect] {
+        let before = candidates
+        candidates = []
+        for address in addresses where !candidates.contains(address) && candidates.count < DialPlan.candidatesMax {
+            candidates.append(address)
+        }
+        remaining.removeAll { !candidates.contains($0) }
+        let new = candidates.filter { !before.contains($0) && !inFlight.contains($0) }
+        guard !isConnected, !new.isEmpty else {
+            if candidates.isEmpty, inFlight.isEmpty { nextAt = nil }
+            return []
+        }
+        // A new address does not wait for what others have failed at.
+        remaining = new + remaining
+        let earliest = max(now, roundBeganAt.map { $0 + DialPlan.pauseMin } ?? now)
+        nextAt = min(nextAt ?? earliest, earliest)
+        return tick(now)
+    }
+
+    private mutating func attemptFailed(
+        _ address: PeerAddress, _ now: Duration, _ random: inout some RandomNumberGenerator
+    ) -> [Effect] {
+        guard let index = inFlight.firstIndex(of: address) else { return [] }
+        inFlight.remove(at: index)
+        guard !isConnected else { return [] }
+        if !remaining.isEmpty {
+            nextAt = now
+            return tick(now)
+        }
+        guard inFlight.isEmpty else { return [] }
+        failures += 1
+        nextAt = candidates.isEmpty ? nil : now + pause(&random)
+        return []
+    }
+
+    private mutating func tick(_ now: Duration) -> [Effect] {
+        guard !isConnected, let due = nextAt, now >= due else { return [] }
+        if remaining.isEmpty, inFlight.isEmpty { remaining = candidates }
+        guard !remaining.isEmpty else {
+            nextAt = nil
+            return []
+        }
+        if inFlight.isEmpty { roundBeganAt = now }
+        let address = remaining.removeFirst()
+        inFlight.append(address)
+        nextAt = remaining.isEmpty ? nil : now + DialPlan.stagger
+        return [.dial(address)]
+    }
+
+    private mutating func abandonAll() -> [Effect] {
+        defer {
+            inFlight = []
+            remaining = []
+            nextAt = nil
+        }
+        return inFlight.map { .abandon($0) }
+    }
+
+    /// A random part of the time that so many failures call for.
+    private func pause(_ random: inout some RandomNumberGenerator) -> Duration {
+        let longest = min(DialPlan.backoffMax, DialPlan.backoffBase * (1 << min(max(0, failures - 1), 16)))
+        let milliseconds = longest.components.seconds * 1000
+        return max(DialPlan.pauseMin, .milliseconds(Int64.random(in: 0...milliseconds, using: &random)))
+    }
+}

@@ -1,0 +1,118 @@
+import NodeRuntime
+import Testing
+
+private func address(_ number: Int) -> PeerAddress { PeerAddress(host: "192.0.2.\(number)", port: 4747) }
+
+@Suite("When to dial which address")
+struct DialPlanTests {
+    @Test("addresses are tried in order, the next one soon without an answer, and all others are given up when one connects")
+    func inTurn() {
+        var plan = DialPlan()
+        var random = Choices(seed: 1)
+        #expect(plan.handle(.candidates([address(1), address(2), address(3)]), at: .zero, using: &random) == [.dial(address(1))])
+        #expect(plan.deadline == DialPlan.stagger)
+        #expect(plan.handle(.tick, at: .milliseconds(200), using: &random) == [])
+        #expect(plan.handle(.tick, at: .milliseconds(300), using: &random) == [.dial(address(2))])
+        #expect(plan.handle(.failed(address(1)), at: .milliseconds(310), using: &random) == [.dial(address(3))])
+        #expect(plan.handle(.connected, at: .milliseconds(320), using: &random) == [.abandon(address(2)), .abandon(address(3))])
+        #expect(plan.deadline == nil)
+        // What is heard of them later means nothing.
+        #expect(plan.handle(.failed(address(2)), at: .seconds(4), using: &random) == [])
+        #expect(plan.deadline == nil)
+    }
+
+    @Test("waits grow to a limit, and each is a random part of it; a session that lasted begins anew")
+    func backoff() {
+        var plan = DialPlan()
+        var random = Choices(seed: 2)
+        var now = Duration.zero
+        _ = plan.handle(.candidates([address(1)]), at: now, using: &random)
+        var waits: [Duration] = []
+        for _ in 0..<400 {
+            #expect(plan.handle(.failed(address(1)), at: now, using: &random) == [])
+            guard let deadline = plan.deadline else { break }
+            waits.append(deadline - now)
+            now = deadline
+            #expect(plan.handle(.tick, at: now, using: &random) == [.dial(address(1))])
+        }
+        #expect(waits.count == 400)
+        for (index, wait) in waits.enumerated() {
+            #expect(wait >= DialPlan.pauseMin && wait <= min(DialPlan.backoffMax, DialPlan.backoffBase * (1 << min(index, 16))))
+        }
+        // Evenly spread once the limit is reached.
+        let mean = waits[10...].reduce(.zero, +) / (waits.count - 10)
+        #expect(mean > DialPlan.backoffMax * 0.4 && mean < DialPlan.backoffMax * 0.6, "\(mean)")
+        _ = plan.handle(.connected, at: now, using: &random)
+        now += DialPlan.successAfter
+        _ = plan.handle(.lost, at: now, using: &random)
+        #expect(plan.deadline.map { $0 - now <= DialPlan.backoffBase } == true)
+        // One that ends at once does not.
+        for _ in 0..<10 {
+            now += .seconds(600)
+            _ = plan.handle(.tick, at: now, using: &random)
+            _ = plan.handle(.connected, at: now, using: &random)
+            _ = plan.handle(.lost, at: now, using: &random)
+        }
+        #expect(plan.failures == 10)
+    }
+
+    @Test("a new address is tried at once, and everything is when the network has changed")
+    func soon() {
+        var plan = DialPlan()
+        var random = Choices(seed: 3)
+        var now = Duration.zero
+        _ = plan.handle(.candidates([address(1)]), at: now, using: &random)
+        for _ in 0..<20 {
+            now += .seconds(1000)
+            _ = plan.handle(.tick, at: now, using: &random)
+            _ = plan.handle(.failed(address(1)), at: now, using: &random)
+        }
+        #expect(plan.handle(.candidates([address(1)]), at: now + .seconds(1), using: &random) == [])
+        #expect(plan.handle(.candidates([address(1), address(2)]), at: now + .seconds(2), using: &random) == [.dial(address(2))])
+        _ = plan.handle(.failed(address(2)), at: now + .seconds(3), using: &random)
+        _ = plan.handle(.wake, at: now + .seconds(4), using: &random)
+        #expect(plan.deadline.map { $0 <= now + .seconds(5) } == true)
+    }
+
+    @Test(
+        "whatever happens, in any order: no dialling when connected, no address twice at once, never at rest without a session",
+        arguments: 0..<300 as Range<UInt64>)
+    func anyOrder(seed: UInt64) {
+        var choices = Choices(seed: seed)
+        var random = Choices(seed: seed ^ 77)
+        var plan = DialPlan()
+        var now = Duration.zero
+        var dialling: [PeerAddress] = []
+        var dials = 0
+        for _ in 0..<400 {
+            if choices.below(2) == 0 { now += .milliseconds(choices.below(3000)) }
+            let event: DialPlan.Event
+            switch choices.below(10) {
+            case 0: event = .candidates((0..<choices.below(20)).map { _ in address(choices.below(25)) })
+            case 1: event = .connected
+            case 2, 3: event = .lost
+            case 4: event = .wake
+            case 5, 6: event = .failed(dialling.randomElement(using: &choices) ?? address(choices.below(25)))
+            default:
+                if let deadline = plan.deadline { now = max(now, deadline) }
+                event = .tick
+            }
+            if case .failed(let address) = event { dialling.removeAll { $0 == address } }
+            for effect in plan.handle(event, at: now, using: &random) {
+                switch effect {
+                case .dial(let address):
+                    #expect(!plan.isConnected && !dialling.contains(address) && plan.candidates.contains(address))
+                    dialling.append(address)
+                    dials += 1
+                case .abandon(let address):
+                    #expect(dialling.contains(address))
+                    dialling.removeAll { $0 == address }
+                }
+            }
+            #expect(Set(dialling) == Set(plan.inFlight))
+            #expect(plan.candidates.count <= DialPlan.candidatesMax)
+            #expect(plan.isConnected || plan.candidates.isEmpty || plan.deadline != nil || !plan.inFlight.isEmpty)
+        }
+        #expect(dials > 0)
+    }
+}
