@@ -62,24 +62,26 @@ let package = Package(
             swiftSettings: strict),
 
         tests("BackupFormat", ["BackupFormat"]),
-        tests("Cryptography", ["Cryptography", "BackupFormat"]),
+        tests("Cryptography", ["Cryptography", "BackupFormat", "TestSupport"]),
         tests("Chunking", ["Chunking", "BackupFormat"]),
-        tests("HostFiles", ["HostFiles", "BackupFormat"]),
-        tests("Vault", ["Vault", "Cryptography", "HostFiles", "BackupFormat"]),
-        tests("Ledger", ["Ledger", "HostFiles", "BackupFormat"]),
-        tests("PeerProtocol", ["PeerProtocol", "Cryptography", "BackupFormat"]),
-        tests("Placement", ["Placement", "BackupFormat"]),
+        tests("HostFiles", ["HostFiles", "BackupFormat", "TestSupport"]),
+        tests("Vault", ["Vault", "Cryptography", "HostFiles", "BackupFormat", "TestSupport"]),
+        tests("Ledger", ["Ledger", "HostFiles", "BackupFormat", "TestSupport"]),
+        tests("PeerProtocol", ["PeerProtocol", "Cryptography", "BackupFormat", "TestSupport"]),
+        tests("Placement", ["Placement", "BackupFormat", "TestSupport"]),
         tests("Control", ["Control", "HostFiles", "BackupFormat"]),
-        tests("Replication", ["Replication", "PeerProtocol", "Vault", "Cryptography", "HostFiles", "BackupFormat"]),
-        tests("Discovery", ["Discovery", "LabHarness", "DiscoveryProbe", "BackupFormat"]),
-        tests("Archive", ["Archive", "Vault", "Ledger", "Chunking", "Cryptography", "HostFiles", "BackupFormat"]),
+        tests(
+            "Replication", ["Replication", "PeerProtocol", "Vault", "Cryptography", "HostFiles", "BackupFormat", "TestSupport"]),
+        tests("Discovery", ["Discovery", "LabHarness", "DiscoveryProbe", "BackupFormat", "TestSupport"]),
+        tests("Archive", ["Archive", "Vault", "Ledger", "Chunking", "Cryptography", "HostFiles", "BackupFormat", "TestSupport"]),
         tests("BackupNode", ["BackupNode", "Archive", "Cryptography", "Vault", "HostFiles", "BackupFormat"]),
         tests(
             "NodeRuntime",
-            ["NodeRuntime", "PeerProtocol", "Cryptography", "HostFiles", "BackupFormat", nioCore, nioPosix]),
+            ["NodeRuntime", "PeerProtocol", "Cryptography", "HostFiles", "BackupFormat", nioCore, nioPosix, "TestSupport"]),
         tests("Tidy", []),
         tests("EndToEnd", ["CLinux"]),
 
+        .target(name: "TestSupport", dependencies: ["BackupFormat"], path: "Tests/TestSupport", swiftSettings: strict),
         .target(
             name: "LabHarness", path: "Tests/LabHarness", exclude: ["lab"], swiftSettings: strict),
         .executableTarget(

@@ -1,4 +1,5 @@
 package import BackupFormat
+internal import Cryptography
 internal import HostFiles
 package import PeerProtocol
 
@@ -63,6 +64,18 @@ package struct PeerVault: Sendable {
             bytes += reply.bulk
             if bytes.count >= part.totalBytes { return bytes }
         }
+    }
+
+    /// A snapshot's record as it is committed there; nil where the peer has none, or none that is of this owner and id.
+    package func record(_ id: SnapshotID, owner: OwnerID) throws(ReplicationError) -> SnapshotRecord? {
+        let bytes: [UInt8]
+        do throws(ReplicationError) { bytes = try object(.snapshot, ObjectID(id.value)) } catch {
+            if error.code == .notFound { return nil }
+            throw error
+        }
+        let record = bytes.withUnsafeBytes { try? SnapshotRecord(decoding: $0) }
+        guard let record, record.id == id, (try? verifySnapshot(record, owner: owner)) != nil else { return nil }
+        return record
     }
 
     /// Stores a small object, whole: a page or a draft. Durable there on return.

@@ -36,7 +36,7 @@ package struct SnapshotDownload: Sendable {
                 let peer = PeerVault(link)
                 for id in try peer.snapshots() where wanted?.contains(id) ?? true {
                     try progress.requireGoing()
-                    guard let record = try record(id, peer) else { continue }
+                    guard let record = try peer.record(id, owner: vault.owner) else { continue }
                     // Of two lists of packs the later is right.
                     if let other = records[id], other.revision >= record.revision { continue }
                     records[id] = record
@@ -60,18 +60,6 @@ package struct SnapshotDownload: Sendable {
         }
         report.receivedBytes = progress.bytesReceived
         return report
-    }
-
-    /// Nil for what is not a snapshot of this owner.
-    private func record(_ id: SnapshotID, _ peer: PeerVault) throws(ReplicationError) -> SnapshotRecord? {
-        let bytes: [UInt8]
-        do throws(ReplicationError) { bytes = try peer.object(.snapshot, ObjectID(id.value)) } catch {
-            if error.code == .notFound { return nil }
-            throw error
-        }
-        let record = bytes.withUnsafeBytes { try? SnapshotRecord(decoding: $0) }
-        guard let record, record.id == id, (try? verifySnapshot(record, owner: vault.owner)) != nil else { return nil }
-        return record
     }
 
     /// Brings what one snapshot needs and commits it. False when it was whole already.

@@ -51,7 +51,11 @@ package struct SnapshotUpload: Sendable {
             try progress.requireGoing()
             var revision: UInt64?
             if there.contains(record.id) {
-                if let seen = known[record.id] { revision = seen } else { revision = try self.revision(of: record.id) }
+                if let seen = known[record.id] {
+                    revision = seen
+                } else {
+                    revision = try peer.record(record.id, owner: vault.owner)?.revision
+                }
             }
             if let revision, revision >= record.revision {
                 report.committed[record.id] = revision
@@ -65,18 +69,6 @@ package struct SnapshotUpload: Sendable {
         }
         report.sentBytes = progress.bytesSent
         return report
-    }
-
-    /// The revision of a snapshot's list of packs at the peer; nil where it is not what it should be.
-    private func revision(of id: SnapshotID) throws(ReplicationError) -> UInt64? {
-        let bytes: [UInt8]
-        do throws(ReplicationError) { bytes = try peer.object(.snapshot, ObjectID(id.value)) } catch {
-            if error.code == .notFound { return nil }
-            throw error
-        }
-        let record = bytes.withUnsafeBytes { try? SnapshotRecord(decoding: $0) }
-        guard let record, record.id == id, (try? verifySnapshot(record, owner: vault.owner)) != nil else { return nil }
-        return record.revision
     }
 
     /// Nil when it is committed; else why not.

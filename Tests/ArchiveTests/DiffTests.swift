@@ -1,5 +1,6 @@
 import Archive
 import BackupFormat
+import TestSupport
 import Testing
 
 /// A tree drawn at random, deep and wide enough to matter.
@@ -47,17 +48,6 @@ func edited(_ nodes: [TestNode], _ random: inout some RandomNumberGenerator) -> 
         result[node.entry.name] = node
     }
     return result.values.sorted { $0.entry.name < $1.entry.name }
-}
-
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
 }
 
 struct DiffTests {
@@ -108,7 +98,7 @@ struct DiffTests {
 
     @Test("finds what a naive comparison finds, in order", arguments: 0..<150)
     func likeNaive(seed: Int) throws {
-        var random = SeededGenerator(state: UInt64(seed))
+        var random = Choices(seed: UInt64(seed))
         let chunks = MemoryChunks()
         let a = randomTree(&random)
         let b = seed % 5 == 0 ? randomTree(&random) : edited(a, &random)

@@ -1,5 +1,6 @@
 import BackupFormat
 import Cryptography
+import TestSupport
 import Testing
 
 @Suite("Sealing chunks and footers")

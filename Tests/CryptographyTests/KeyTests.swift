@@ -1,5 +1,6 @@
 import BackupFormat
 import Cryptography
+import TestSupport
 import Testing
 
 /// The values were computed with Python's BLAKE2b and libsodium, without the project's code.

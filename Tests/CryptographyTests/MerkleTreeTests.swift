@@ -1,6 +1,7 @@
 import BackupFormat
 import Cryptography
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("Merkle tree")

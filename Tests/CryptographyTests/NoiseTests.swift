@@ -1,6 +1,7 @@
 import BackupFormat
 import Cryptography
 import Foundation
+import TestSupport
 import Testing
 
 /// The sessions of Tests/Vectors/noise.txt, which make-noise.py computed with an independent implementation.

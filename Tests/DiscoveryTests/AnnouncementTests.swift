@@ -1,7 +1,7 @@
 import BackupFormat
-import Testing
-
 import Discovery
+import TestSupport
+import Testing
 
 @Suite("Announcement") struct AnnouncementTests {
     let announcement = Announcement(id: device(7), port: 7000, role: .persister, freeBytes: 700 << 30, name: "nas")

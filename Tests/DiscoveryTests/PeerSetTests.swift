@@ -1,7 +1,7 @@
 import BackupFormat
-import Testing
-
 import Discovery
+import TestSupport
+import Testing
 
 @Suite("Peer set") struct PeerSetTests {
     var set = PeerSet(ownID: device(0))

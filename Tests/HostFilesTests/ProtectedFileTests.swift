@@ -1,24 +1,11 @@
 import BackupFormat
-import Testing
-
 import HostFiles
-
-/// A small generator, the same for the same seed (SplitMix64).
-struct TestRandom {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-}
+import TestSupport
+import Testing
 
 /// Content that compresses badly and is the same for the same arguments.
 func content(_ count: Int, seed: UInt64 = 7) -> [UInt8] {
-    var random = TestRandom(state: seed &+ UInt64(count))
+    var random = Choices(seed: seed &+ UInt64(count))
     var words = [UInt64](repeating: 0, count: (count + 7) / 8)
     for index in words.indices { words[index] = random.next() }
     return words.withUnsafeBytes { Array($0[..<count]) }
@@ -66,7 +53,7 @@ func content(_ count: Int, seed: UInt64 = 7) -> [UInt8] {
         #expect(try ProtectedFile.content(disk, "/f", limit: size) == content)
         let file = try ProtectedFile.open(disk, "/f")
         #expect(file.contentBytes == size)
-        var random = TestRandom(state: UInt64(size))
+        var random = Choices(seed: UInt64(size))
         for _ in 0..<20 where size > 0 {
             let start = Int(random.next() % UInt64(size))
             let range = start..<min(size, start + Int(random.next() % 70_000) + 1)
@@ -103,7 +90,7 @@ func content(_ count: Int, seed: UInt64 = 7) -> [UInt8] {
     func flips(_ size: Int) throws {
         let content = content(size)
         let (disk, original) = try file(content)
-        var random = TestRandom(state: 3)
+        var random = Choices(seed: 3)
         let step = max(1, original.count / 150)
         for place in stride(from: 0, to: original.count, by: step) {
             let offset = min(original.count - 1, place + Int(random.next() % UInt64(step)))
@@ -164,7 +151,7 @@ func content(_ count: Int, seed: UInt64 = 7) -> [UInt8] {
     func twoFlips(_ size: Int) throws {
         let content = content(size)
         let (disk, original) = try file(content)
-        var random = TestRandom(state: 11)
+        var random = Choices(seed: 11)
         for _ in 0..<200 {
             let a = Int(random.next() % UInt64(original.count))
             let b = Int(random.next() % UInt64(original.count))
@@ -207,7 +194,7 @@ func content(_ count: Int, seed: UInt64 = 7) -> [UInt8] {
 
     @Test("random damage is mended or reported, never passed on", arguments: 0..<60 as Range<UInt64>)
     func randomDamage(_ seed: UInt64) throws {
-        var random = TestRandom(state: seed)
+        var random = Choices(seed: seed)
         let content = content([10, 3000, 4096, 9000, 70_000, 600_000][Int(random.next() % 6)], seed: seed)
         let (disk, _) = try file(content)
         disk.damage("/f") { bytes in
@@ -234,7 +221,7 @@ func content(_ count: Int, seed: UInt64 = 7) -> [UInt8] {
 
     @Test("a garbage file is refused, and never traps", arguments: 0..<40 as Range<UInt64>)
     func garbage(_ seed: UInt64) throws {
-        var random = TestRandom(state: seed)
+        var random = Choices(seed: seed)
         let disk = SimulatedDisk()
         let file = try disk.createExclusively("/f", expectedBytes: 0)
         let bytes = content(Int(random.next() % 60_000), seed: seed)

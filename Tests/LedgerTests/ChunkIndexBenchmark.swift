@@ -1,9 +1,9 @@
 import BackupFormat
 import Glibc
 import HostFiles
-import Testing
-
 import Ledger
+import TestSupport
+import Testing
 
 /// Measures an index of random chunks on the real disk: `BAKARE_BENCHMARK_CHUNKS=5000000 swift test -c release --filter ChunkIndexBenchmark`.
 struct ChunkIndexBenchmark {
@@ -17,7 +17,7 @@ struct ChunkIndexBenchmark {
         let folder = RawPath("/tmp/bakare-benchmark-" + "\(getpid())")
         defer { for name in (try? disk.list(folder)) ?? [] { try? disk.unlink(folder.appending(name)) } }
         var index = try ChunkIndex.open(disk: disk, directory: folder, memoryBytes: 16 << 20)
-        var random = SeededGenerator(seed: 1)
+        var random = Choices(seed: 1)
         print("at the start: memory \(memory())")
         var slowest = Duration.zero
         let additions = try measure {
@@ -46,7 +46,7 @@ struct ChunkIndexBenchmark {
         }
         print("a miss: \(misses / lookups)")
         var ids: [ChunkID] = []
-        random = SeededGenerator(seed: 1)
+        random = Choices(seed: 1)
         let step = max(1, chunks / perPack / lookups)
         for pack in 0..<chunks / perPack {
             _ = random.bytes32()

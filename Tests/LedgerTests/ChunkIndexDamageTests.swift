@@ -1,12 +1,12 @@
 import BackupFormat
 import HostFiles
-import Testing
-
 import Ledger
+import TestSupport
+import Testing
 
 struct ChunkIndexDamageTests {
     /// A disk with an index of several segments, all of whose packs are flushed.
-    private func prepared(_ random: inout SeededGenerator, segments: Int = 3, packs: Int = 40) throws -> (SimulatedDisk, Truth) {
+    private func prepared(_ random: inout Choices, segments: Int = 3, packs: Int = 40) throws -> (SimulatedDisk, Truth) {
         let disk = SimulatedDisk()
         var truth = Truth()
         let index = try openIndex(disk, memoryBytes: 8 << 20)
@@ -22,7 +22,7 @@ struct ChunkIndexDamageTests {
 
     @Test("a flipped byte anywhere in a segment changes nothing, and is mended")
     func flippedByte() throws {
-        var random = SeededGenerator(seed: 1)
+        var random = Choices(seed: 1)
         let (disk, truth) = try prepared(&random, segments: 1)
         let path = try #require(segmentPaths(disk).first)
         let right = try #require(disk.files(under: indexFolder).first?.bytes)
@@ -43,7 +43,7 @@ struct ChunkIndexDamageTests {
 
     @Test("a byte that flips while a segment is open changes nothing")
     func flippedWhileOpen() throws {
-        var random = SeededGenerator(seed: 2)
+        var random = Choices(seed: 2)
         let (disk, truth) = try prepared(&random, segments: 1)
         let path = try #require(segmentPaths(disk).first)
         let right = try #require(disk.files(under: indexFolder).first?.bytes)
@@ -59,7 +59,7 @@ struct ChunkIndexDamageTests {
 
     @Test("segments that are truncated, wiped, overwritten or deleted cost only the reading of footers", arguments: 0..<6)
     func beyondRepair(kind: Int) throws {
-        var random = SeededGenerator(seed: UInt64(10 + kind))
+        var random = Choices(seed: UInt64(10 + kind))
         for _ in 0..<6 {
             let (disk, truth) = try prepared(&random)
             let whileOpen = try openIndex(disk)
@@ -89,7 +89,7 @@ struct ChunkIndexDamageTests {
 
     @Test("a damaged segment does not stop a merge")
     func damagedMerge() throws {
-        var random = SeededGenerator(seed: 3)
+        var random = Choices(seed: 3)
         var (disk, truth) = try prepared(&random, segments: ChunkIndex.segmentsMax, packs: 20)
         let index = try openIndex(disk)
         for path in segmentPaths(disk).prefix(3) {
@@ -118,7 +118,7 @@ struct ChunkIndexDamageTests {
     @Test("power may go at any operation: what is found afterwards is true, and complete once synchronised")
     func crashes() throws {
         for operation in stride(from: 0, to: 400, by: 3) {
-            var random = SeededGenerator(seed: 5)
+            var random = Choices(seed: 5)
             let disk = SimulatedDisk()
             disk.faults.crashAtOperation = operation
             var truth = Truth()
@@ -146,7 +146,7 @@ struct ChunkIndexDamageTests {
 
     @Test("a full disk fails the flush; rows stay known, and are written when there is room")
     func fullDisk() throws {
-        var random = SeededGenerator(seed: 6)
+        var random = Choices(seed: 6)
         let disk = SimulatedDisk()
         var truth = Truth()
         let index = try openIndex(disk)

@@ -1,13 +1,13 @@
 import BackupFormat
 import HostFiles
-import Testing
-
 import Ledger
+import TestSupport
+import Testing
 
 struct ChunkIndexModelTests {
     @Test("agrees with a model through random additions, flushes, merges, losses and openings", arguments: 0..<12)
     func agrees(seed: Int) throws {
-        var random = SeededGenerator(seed: UInt64(seed))
+        var random = Choices(seed: UInt64(seed))
         let disk = SimulatedDisk()
         var truth = Truth()
         var index = try openIndex(disk)
@@ -68,7 +68,7 @@ struct ChunkIndexModelTests {
 
     @Test("two indexes on one folder never claim too much, and know everything once they synchronise", arguments: 0..<8)
     func shares(seed: Int) throws {
-        var random = SeededGenerator(seed: UInt64(1000 + seed))
+        var random = Choices(seed: UInt64(1000 + seed))
         let disk = SimulatedDisk()
         var truth = Truth()
         let indexes = [try openIndex(disk), try openIndex(disk)]

@@ -1,14 +1,14 @@
 import BackupFormat
 import HostFiles
-import Testing
-
 import Ledger
+import TestSupport
+import Testing
 
 struct ChunkIndexTests {
     @Test("a chunk is reserved once, pending for others, and stored when its pack is added")
     func reserves() throws {
         let index = try openIndex(SimulatedDisk())
-        var random = SeededGenerator(seed: 1)
+        var random = Choices(seed: 1)
         let id = ChunkID(random.bytes32())
         #expect(try index.lookup(id) == nil)
         #expect(try index.reserve(id) == .store)
@@ -32,7 +32,7 @@ struct ChunkIndexTests {
     @Test("reservations survive a flush")
     func reservationsSurvive() throws {
         let index = try openIndex(SimulatedDisk())
-        var random = SeededGenerator(seed: 2)
+        var random = Choices(seed: 2)
         var truth = Truth()
         let ids = (0..<100).map { _ in ChunkID(random.bytes32()) }
         for id in ids { #expect(try index.reserve(id) == .store) }
@@ -47,7 +47,7 @@ struct ChunkIndexTests {
     @Test("what was flushed is there after opening again; what was not counts as not covered")
     func reopens() throws {
         let disk = SimulatedDisk()
-        var random = SeededGenerator(seed: 3)
+        var random = Choices(seed: 3)
         var truth = Truth()
         let index = try openIndex(disk)
         let flushed = (0..<30).map { _ in truth.makePack(&random, chunksMax: 20) } + [truth.makePack(&random, chunksMax: 0)]
@@ -69,7 +69,7 @@ struct ChunkIndexTests {
     @Test("a pack of no chunks is covered, before and after merging")
     func emptyPacks() throws {
         let disk = SimulatedDisk()
-        var random = SeededGenerator(seed: 4)
+        var random = Choices(seed: 4)
         var truth = Truth()
         let index = try openIndex(disk)
         for _ in 0..<20 {
@@ -83,7 +83,7 @@ struct ChunkIndexTests {
     @Test("merging drops the entries of packs that are gone, and they are asked for when they come back")
     func mergingDrops() throws {
         let disk = SimulatedDisk()
-        var random = SeededGenerator(seed: 5)
+        var random = Choices(seed: 5)
         var truth = Truth()
         let index = try openIndex(disk)
         var packs: [PackID] = []
@@ -105,7 +105,7 @@ struct ChunkIndexTests {
     @Test("ids that are not random are found too", arguments: [0, 1, 2, 3])
     func skewedIDs(word: Int) throws {
         let disk = SimulatedDisk()
-        var random = SeededGenerator(seed: 6)
+        var random = Choices(seed: 6)
         var truth = Truth()
         let index = try openIndex(disk)
         for pack in 0..<20 {
@@ -125,7 +125,7 @@ struct ChunkIndexTests {
     @Test("a chunk that hundreds of packs hold is found in each")
     func manyCopies() throws {
         let disk = SimulatedDisk()
-        var random = SeededGenerator(seed: 7)
+        var random = Choices(seed: 7)
         var truth = Truth()
         let index = try openIndex(disk)
         let id = ChunkID(random.bytes32())
@@ -158,7 +158,7 @@ struct ChunkIndexTests {
 
     @Test("the checksum of a block changes with each of its bits")
     func checksum() {
-        var random = SeededGenerator(seed: 8)
+        var random = Choices(seed: 8)
         var block = (0..<4096).map { _ in UInt8(truncatingIfNeeded: random.next()) }
         let right = block.withUnsafeBytes { blockChecksum($0) }
         for position in 0..<4088 {

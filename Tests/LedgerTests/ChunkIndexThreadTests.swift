@@ -1,22 +1,22 @@
 import BackupFormat
 import Dispatch
 import HostFiles
-import Synchronization
-import Testing
-
 import Ledger
+import Synchronization
+import TestSupport
+import Testing
 
 struct ChunkIndexThreadTests {
     @Test("of many threads that reserve the same chunks, exactly one stores each, while tables are flushed and merged")
     func reserveOnce() throws {
         let index = try openIndex(SimulatedDisk())
-        var random = SeededGenerator(seed: 1)
+        var random = Choices(seed: 1)
         let ids = (0..<20_000).map { _ in ChunkID(random.bytes32()) }
         let stores = Mutex([Int](repeating: 0, count: ids.count))
         let failures = Mutex<[String]>([])
         DispatchQueue.concurrentPerform(iterations: 8) { thread in
             do {
-                var random = SeededGenerator(seed: UInt64(100 + thread))
+                var random = Choices(seed: UInt64(100 + thread))
                 var mine: [PackEntry] = []
                 for (number, id) in ids.enumerated() {
                     switch try index.reserve(id) {
@@ -53,7 +53,7 @@ struct ChunkIndexThreadTests {
         DispatchQueue.concurrentPerform(iterations: 4) { thread in
             do {
                 let index = try openIndex(disk)
-                var random = SeededGenerator(seed: UInt64(thread))
+                var random = Choices(seed: UInt64(thread))
                 var truth = Truth()
                 for _ in 0..<40 {
                     let pack = truth.makePack(&random, chunksMax: 30)

@@ -1,28 +1,14 @@
 import BackupFormat
 import HostFiles
 import Ledger
-
-/// Numbers that a seed determines (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-        return z ^ z >> 31
-    }
-    mutating func bytes32() -> Bytes32 { Bytes32(words: (next(), next(), next(), next())) }
-    mutating func below(_ bound: Int) -> Int { Int.random(in: 0..<bound, using: &self) }
-}
+import TestSupport
 
 /// The packs of an imaginary vault: what the index must agree with.
 struct Truth {
     var packs: [PackID: [PackEntry]] = [:]
 
     /// Makes a pack of chunks, some of which other packs hold too.
-    mutating func makePack(_ random: inout SeededGenerator, chunksMax: Int, ids: [ChunkID] = []) -> PackID {
+    mutating func makePack(_ random: inout Choices, chunksMax: Int, ids: [ChunkID] = []) -> PackID {
         let pack = PackID(random.bytes32())
         var entries: [PackEntry] = []
         let known = packs.isEmpty ? [] : packs.values.first ?? []
@@ -36,7 +22,7 @@ struct Truth {
         return pack
     }
 
-    private static func entry(_ id: ChunkID, _ random: inout SeededGenerator) -> PackEntry {
+    private static func entry(_ id: ChunkID, _ random: inout Choices) -> PackEntry {
         PackEntry(
             id: id, offset: UInt32(random.below(1 << 24)), sealedBytes: UInt32(random.below(1 << 22)),
             plainBytes: UInt32(random.below(1 << 22)))

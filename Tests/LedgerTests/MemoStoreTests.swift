@@ -1,8 +1,8 @@
 import BackupFormat
 import HostFiles
-import Testing
-
 import Ledger
+import TestSupport
+import Testing
 
 struct MemoStoreTests {
     private let folder: RawPath = "/home/ledger/memo"
@@ -11,7 +11,7 @@ struct MemoStoreTests {
     func keeps() throws {
         let disk = SimulatedDisk()
         let store = try MemoStore(disk: disk, directory: folder)
-        var random = SeededGenerator(seed: 1)
+        var random = Choices(seed: 1)
         let keys = (0..<3).map { _ in random.bytes32() }
         #expect(try store.get(key: keys[0]) == nil)
         var values: [[UInt8]] = []
@@ -35,7 +35,7 @@ struct MemoStoreTests {
 
     @Test("a damaged value is rebuilt, or else reads as nil; never as something else")
     func damaged() throws {
-        var random = SeededGenerator(seed: 2)
+        var random = Choices(seed: 2)
         for size in [100, 20_000] {
             let disk = SimulatedDisk()
             let store = try MemoStore(disk: disk, directory: folder)
@@ -68,7 +68,7 @@ struct MemoStoreTests {
     func otherKey() throws {
         let disk = SimulatedDisk()
         let store = try MemoStore(disk: disk, directory: folder)
-        var random = SeededGenerator(seed: 3)
+        var random = Choices(seed: 3)
         let (one, other) = (random.bytes32(), random.bytes32())
         try store.put(key: one, value: [1, 2, 3])
         try disk.rename(folder.appending(one.hex + ".memo"), to: folder.appending(other.hex + ".memo"))

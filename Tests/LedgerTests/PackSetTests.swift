@@ -1,12 +1,12 @@
 import BackupFormat
-import Testing
-
 import Ledger
+import TestSupport
+import Testing
 
 struct PackSetTests {
     @Test("a set of packs behaves as a set of numbers")
     func behavesAsSet() {
-        var random = SeededGenerator(seed: 1)
+        var random = Choices(seed: 1)
         var set = PackSet()
         var model: Set<UInt32> = []
         for _ in 0..<5000 {
@@ -39,7 +39,7 @@ struct PackSetTests {
 struct PackTableTests {
     @Test("numbers stay as the table grows")
     func numbersStay() {
-        var random = SeededGenerator(seed: 2)
+        var random = Choices(seed: 2)
         var table = PackTable()
         let packs = (0..<10_000).map { _ in PackID(random.bytes32()) }
         for (number, pack) in packs.enumerated() { #expect(table.number(of: pack) == UInt32(number)) }
@@ -54,7 +54,7 @@ struct PackTableTests {
 struct EntryTableTests {
     @Test("rows survive the removal of their neighbours, even where all begin at one slot")
     func removal() {
-        var random = SeededGenerator(seed: 3)
+        var random = Choices(seed: 3)
         for spread in [2, 50, 100_000] {
             var table = EntryTable(capacity: 16)
             var reserved: Set<Int> = []

@@ -1,6 +1,7 @@
 import BackupFormat
 import Cryptography
 import NodeRuntime
+import TestSupport
 import Testing
 
 private func id(_ number: Int) -> ConnectionID { ConnectionID(number: UInt64(number)) }

@@ -1,4 +1,5 @@
 import NodeRuntime
+import TestSupport
 import Testing
 
 private func address(_ number: Int) -> PeerAddress { PeerAddress(host: "192.0.2.\(number)", port: 4747) }

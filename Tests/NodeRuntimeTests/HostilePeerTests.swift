@@ -2,6 +2,7 @@ import BackupFormat
 import Cryptography
 import NodeRuntime
 import PeerProtocol
+import TestSupport
 import Testing
 
 @Suite("Peers that do not keep to anything", .serialized)

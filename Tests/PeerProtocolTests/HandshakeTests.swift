@@ -1,6 +1,7 @@
 import BackupFormat
 import Cryptography
 import PeerProtocol
+import TestSupport
 import Testing
 
 @Suite("Meeting a peer")

@@ -1,6 +1,7 @@
 import BackupFormat
 import Cryptography
 import PeerProtocol
+import TestSupport
 import Testing
 
 @Suite("A session with a peer that lies")

@@ -1,6 +1,7 @@
 import BackupFormat
 import Foundation
 import PeerProtocol
+import TestSupport
 import Testing
 
 @Suite("Messages")

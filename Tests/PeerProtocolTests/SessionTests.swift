@@ -1,6 +1,7 @@
 import BackupFormat
 import Cryptography
 import PeerProtocol
+import TestSupport
 import Testing
 
 private let megabyte = [UInt8](repeating: 7, count: Limits.bulkBytesMax)

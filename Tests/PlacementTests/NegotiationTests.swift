@@ -1,5 +1,6 @@
 import BackupFormat
 import Placement
+import TestSupport
 import Testing
 
 private let gib: UInt64 = 1 << 30

@@ -1,5 +1,6 @@
 import BackupFormat
 import Placement
+import TestSupport
 import Testing
 
 @Suite("Who keeps what")

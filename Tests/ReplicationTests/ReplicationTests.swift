@@ -2,6 +2,7 @@ import BackupFormat
 import Cryptography
 import HostFiles
 import Replication
+import TestSupport
 import Testing
 import Vault
 
@@ -14,7 +15,7 @@ struct ReplicationWorld {
     var sequence: UInt64 = 0
     /// What each snapshot needs.
     var needs: [SnapshotID: [PackID]] = [:]
-    private var random = Noise(state: 7)
+    private var random = Choices(seed: 7)
 
     init() throws { vault = try Vault(disk: disk, directory: "/here/vault", owner: key.id, create: true) }
 
@@ -26,7 +27,7 @@ struct ReplicationWorld {
 
     /// A pack of random bytes in this vault.
     mutating func pack(_ bytes: Int) throws -> PackID {
-        let content = (0..<bytes).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+        let content = random.bytes(bytes)
         return try content.withUnsafeBytes { buffer in
             let id = MerkleTree(hashing: buffer).packID
             try vault.store(pack: id, bytes: buffer)
@@ -63,14 +64,6 @@ struct ReplicationWorld {
                 try there.withUnsafeMutableBytes { _ = try other.readPackChecked(pack, 0..<count, into: $0) }
                 #expect(there.withUnsafeBytes { MerkleTree(hashing: $0).packID } == pack, comment)
             }
-        }
-    }
-
-    private struct Noise: RandomNumberGenerator {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return state ^ (state >> 29)
         }
     }
 }

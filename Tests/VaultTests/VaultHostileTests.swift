@@ -1,6 +1,7 @@
 import BackupFormat
 import Cryptography
 import HostFiles
+import TestSupport
 import Testing
 import Vault
 
@@ -76,7 +77,7 @@ import Vault
     @Test("a sweep of many pages that name the same packs keeps each that any of them names")
     func manyPages() throws {
         let vault = try open()
-        var random = TestRandom(state: 9)
+        var random = Choices(seed: 9)
         var named: Set<Int> = []
         for sequence in 1...200 as ClosedRange<UInt64> {
             let indices = (0..<8).map { _ in Int(random.next() % 10) }

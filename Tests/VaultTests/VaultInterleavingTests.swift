@@ -2,6 +2,7 @@ import BackupFormat
 import Cryptography
 import HostFiles
 import Synchronization
+import TestSupport
 import Testing
 import Vault
 
@@ -200,7 +201,7 @@ import Vault
         arguments: 0..<8 as Range<UInt64>)
     func anyOrder(_ part: UInt64) throws {
         for seed in part * 40..<(part + 1) * 40 {
-            var random = TestRandom(state: seed)
+            var random = Choices(seed: seed)
             let stage = try Stage(trashed: random.next() & 1 == 0)
             let forgets = random.next() & 1 == 0
             let run = try Run(

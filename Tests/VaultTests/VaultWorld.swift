@@ -1,6 +1,7 @@
 import BackupFormat
 import Cryptography
 import HostFiles
+import TestSupport
 import Vault
 
 /// An owner, a device, and things to store: made once, since keys and hashes cost more than the vault does.
@@ -23,7 +24,7 @@ struct VaultWorld: Sendable {
         owner = key.id
         node = NodeKey.generate()
         certificate = key.certify(node, name: "laptop", permissions: .all, serial: 1)
-        var random = TestRandom(state: 5)
+        var random = Choices(seed: 5)
         packs = (0..<12).map { index in
             let bytes = (0..<[0, 1, 300, 4096, 5000, 9000][index % 6] + index).map { _ in UInt8(truncatingIfNeeded: random.next())
             }
@@ -106,19 +107,6 @@ struct VaultChecker {
         }
         let prefix = root.appending(vault.owner.hex).description + "/"
         return disk.files(under: root).map { $0.path }.filter { !wanted.contains(String($0.description.dropFirst(prefix.count))) }
-    }
-}
-
-/// A small generator, the same for the same seed (SplitMix64).
-struct TestRandom: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
     }
 }
 
