@@ -35,6 +35,12 @@ package struct Announcement: Sendable, Hashable {
         let label = readableName(Array(name.utf8))
         return label.isEmpty ? "bakare" : label
     }
+
+    /// The label with the beginning of the node's id: hardly anyone else's.
+    package var uniqueLabel: String {
+        let number = " \(id.hex.prefix(8))"
+        return readableName(Array(label.utf8), bytesMax: DiscoveryLimits.nameBytesMax - number.utf8.count) + number
+    }
 }
 
 /// GiB, rounded down to a power of two: enough to choose whom to ask, and no record of a disk's filling up.
@@ -44,7 +50,7 @@ package func roundedGibibytes(_ bytes: UInt64) -> UInt64 {
 }
 
 /// The first 63 bytes of a name as text, in whole characters. What could act on a terminal, or is not UTF-8, becomes U+FFFD.
-package func readableName(_ bytes: [UInt8]) -> String {
+package func readableName(_ bytes: [UInt8], bytesMax: Int = DiscoveryLimits.nameBytesMax) -> String {
     var result = ""
     for scalar in String(decoding: bytes.prefix(4 * DiscoveryLimits.nameBytesMax), as: UTF8.self).unicodeScalars {
         let isReadable =
@@ -53,7 +59,7 @@ package func readableName(_ bytes: [UInt8]) -> String {
             default: true
             }
         let shown: Unicode.Scalar = isReadable ? scalar : "\u{fffd}"
-        guard result.utf8.count + UTF8.width(shown) <= DiscoveryLimits.nameBytesMax else { break }
+        guard result.utf8.count + UTF8.width(shown) <= bytesMax else { break }
         result.unicodeScalars.append(shown)
     }
     return result

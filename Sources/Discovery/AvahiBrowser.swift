@@ -12,7 +12,7 @@ final class AvahiBrowser {
     private var browser: OpaquePointer?
     private var resolvers: [ServiceKey: OpaquePointer] = [:]
     private var keys: [OpaquePointer: ServiceKey] = [:]
-    private var pauses = Backoff(firstMilliseconds: 15_000, longestMilliseconds: 900_000)
+    private var pauses = Backoff(firstMilliseconds: 5000, longestMilliseconds: 900_000)
     private var isIncomplete = false
     /// When names were last passed over.
     private var incompleteAt: UInt64 = 0
@@ -66,9 +66,12 @@ final class AvahiBrowser {
         }
     }
 
+    /// Asks for an address of the family that the service was found with: left to choose, the daemon gives now one, now the other, and of
+    /// a host's two addresses one may be missing.
     private func resolve(_ key: ServiceKey) {
         let resolver = avahi_service_resolver_new(
-            client, key.interface, key.addressFamily, terminated(key.name), serviceType, terminated(key.domain), unspecified,
+            client, key.interface, key.addressFamily, terminated(key.name), serviceType, terminated(key.domain),
+            key.addressFamily,
             AvahiLookupFlags(rawValue: 0),
             { resolver, _, _, event, _, _, _, _, address, port, text, _, context in
                 guard let context, let resolver else { return }

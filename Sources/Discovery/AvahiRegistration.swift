@@ -12,7 +12,9 @@ final class AvahiRegistration {
     /// The name it is registered under, or will be: the announcement's label, or an alternative to it.
     private var name = ""
     private var label = ""
-    private var collisions = Backoff(firstMilliseconds: 100, longestMilliseconds: 60_000)
+    /// In a row.
+    private var collisions = 0
+    private var pauses = Backoff(firstMilliseconds: 100, longestMilliseconds: 60_000)
     /// When to register after a collision.
     private(set) var nextAt: UInt64 = .max
     private(set) var failure: String?
@@ -33,8 +35,10 @@ final class AvahiRegistration {
             name = label
         }
         switch state {
-        case AVAHI_ENTRY_GROUP_COLLISION: rename(now: now)
-        case AVAHI_ENTRY_GROUP_ESTABLISHED: collisions.reset()
+        case AVAHI_ENTRY_GROUP_COLLISION: rename(wanted, now: now)
+        case AVAHI_ENTRY_GROUP_ESTABLISHED:
+            collisions = 0
+            pauses.reset()
         case AVAHI_ENTRY_GROUP_FAILURE:
             failure = avahiMessage(avahi_client_errno(client))
             return
@@ -56,7 +60,7 @@ final class AvahiRegistration {
         defer { avahi_string_list_free(text) }
         let added = avahi_entry_group_add_service_strlst(
             group, unspecified, unspecified, AvahiPublishFlags(rawValue: 0), name, serviceType, nil, nil, wanted.port, text)
-        if added == AVAHI_ERR_COLLISION { return rename(now: now) }
+        if added == AVAHI_ERR_COLLISION { return rename(wanted, now: now) }
         if check(added), check(avahi_entry_group_commit(group)) { registered = wanted }
     }
 
@@ -71,14 +75,19 @@ final class AvahiRegistration {
     }
 
     /// Takes another name, and waits a little before using it: whoever answers to every name must not keep this node busy.
-    private func rename(now: UInt64) {
+    ///
+    /// A number is added to the name, as people know it, and where that is taken as well the beginning of the node's id.
+    private func rename(_ wanted: Announcement, now: UInt64) {
         withdraw()
         state = AVAHI_ENTRY_GROUP_UNCOMMITED
-        if let alternative = avahi_alternative_service_name(name) {
+        collisions += 1
+        nextAt = now + pauses.next()
+        if collisions == 2 {
+            name = wanted.uniqueLabel
+        } else if let alternative = avahi_alternative_service_name(name) {
             name = String(cString: alternative)
             avahi_free(alternative)
         }
-        nextAt = now + collisions.next()
     }
 
     private func madeGroup() -> OpaquePointer? {

@@ -46,6 +46,9 @@ import Testing
         #expect(label(String(repeating: "é", count: 40)) == String(repeating: "é", count: 31))
         #expect(label(String(repeating: "a", count: 100)).utf8.count == 63)
         #expect(label("a\u{1b}[2J\u{202e}b\0c") == "a\u{fffd}[2J\u{fffd}b\u{fffd}c")
+        let long = Announcement(id: device(7), port: 1, role: .auto, freeBytes: 0, name: String(repeating: "é", count: 40))
+        #expect(long.uniqueLabel == String(repeating: "é", count: 27) + " 00000000")
+        #expect(announcement.uniqueLabel == "nas 00000000")
         #expect(readableName([0x61, 0xff, 0x62]) == "a\u{fffd}b")
     }
 }

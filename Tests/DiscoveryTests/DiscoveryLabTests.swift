@@ -3,7 +3,7 @@ import LabHarness
 import Testing
 
 /// Nodes on a network with real daemons: each test has hosts, links and daemons of its own.
-@Suite("Discovery in the lab", .enabled(if: Neighbourhood.obstacle == nil, Neighbourhood.skipped), .timeLimit(.minutes(2)))
+@Suite("Discovery in the lab", .enabled(if: Neighbourhood.obstacle == nil, Neighbourhood.skipped))
 struct DiscoveryLabTests {
     @Test("two nodes see each other within 3 s, with addresses, and each other's goodbye")
     func meeting() async throws {
@@ -44,14 +44,17 @@ struct DiscoveryLabTests {
         #expect(Set(lines.map { $0.between("name=<", ">") }) == ["backup", "backup #2"])
         try await one.line("node 2") { $0.says("appeared 2 ") }
         try await two.line("node 1") { $0.says("appeared 1 ") }
-        // Two on one host as well: there the daemon refuses the name at once.
-        let four = try places.node(4, "backup", on: "a")
-        try await watcher.line("node 4") { $0.says("appeared 4 role=both free=4 proto=1 name=<backup #3>") }
-        try await one.line("node 4") { $0.says("appeared 4 ") }
-        try await four.line("node 1") { $0.says("appeared 1 ") }
+        // More on one host as well: there the daemon refuses the name at once.
+        let more = try [4, 5, 6].map { try places.node($0, "backup", on: "a") }
+        try await watcher.eventually("all are there, each with a name of its own") { lines in
+            let last = [1, 2, 4, 5, 6].compactMap { number in lines.last { $0.mentions(number) } }
+            return Set(last.filter { !$0.says("gone") }.map { $0.between("name=<", ">") }).count == 5
+        }
+        for number in 4...6 { try await one.line("node \(number)") { $0.says("appeared \(number) ") } }
+        for node in more { try await node.line("node 1") { $0.says("appeared 1 ") } }
 
         try one.finish("KILL")
-        for node in [watcher, two, four] { try await node.line("node 1 is gone") { $0.says("gone 1") } }
+        for node in [watcher, two] + more { try await node.line("node 1 is gone") { $0.says("gone 1") } }
     }
 
     @Test("the daemon killed and started again: said once, and nodes see each other again")
@@ -181,6 +184,29 @@ struct DiscoveryLabTests {
         #expect((seen + seenToo).contains("name=<backup>"))
         try await one.eventually("one of them has another name") { lines in
             (lines + two.lines).contains { $0.contains("name=<backup #2>") }
+        }
+    }
+
+    @Test("networks that are joined, with a host of the same name on each: both nodes are found at their hosts' addresses")
+    func sameHostName() async throws {
+        let places = try await Neighbourhood([])
+        for name in ["a", "b"] {
+            try places.add(name)
+            try places.startBus(on: name)
+        }
+        try places["a"].plug(in: false)
+        for name in ["a", "b"] { try places.startAvahi(on: name, hostName: "twin") }
+        let one = try places.node(1, "one", on: "a")
+        let two = try places.node(2, "two", on: "b")
+        for node in [one, two] { try await node.line("available") { $0.says("available") } }
+        try await Task.sleep(for: .seconds(2))
+        try places["a"].plug(in: true)
+        // Until then the name leads each to itself.
+        try await one.eventually("node 2 is at 10.77.0.2", within: 20) {
+            $0.last { $0.mentions(2) }?.contains("at 10.77.0.2:7002 [fe80::") == true
+        }
+        try await two.eventually("node 1 is at 10.77.0.1", within: 20) {
+            $0.last { $0.mentions(1) }?.contains("at 10.77.0.1:7001 [fe80::") == true
         }
     }
 }

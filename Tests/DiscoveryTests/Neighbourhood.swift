@@ -53,8 +53,8 @@ final class Neighbourhood: Sendable {
         state.withLock { $0.buses[name] = bus }
     }
 
-    func startAvahi(on name: String) throws {
-        let daemon = try self[name].startAvahi()
+    func startAvahi(on name: String, hostName: String? = nil) throws {
+        let daemon = try self[name].startAvahi(hostName: hostName)
         state.withLock { $0.daemons[name] = daemon }
     }
 

@@ -121,10 +121,10 @@ package struct LabHost: Sendable {
         return try LabProcess(lab: lab, pid: lab.tell(["bus", name, log]), log: log)
     }
 
-    /// Needs a bus. Has a name on the network, and answers, a second or two later.
-    package func startAvahi() throws -> LabProcess {
+    /// Needs a bus. Has a name on the network, `hostName` or the host's own, and answers, a second or two later.
+    package func startAvahi(hostName: String? = nil) throws -> LabProcess {
         let log = lab.newLog()
-        return try LabProcess(lab: lab, pid: lab.tell(["avahi", name, log]), log: log)
+        return try LabProcess(lab: lab, pid: lab.tell(["avahi", name, log, hostName ?? name]), log: log)
     }
 
     /// Plugs the cable to the switch in or out.
