@@ -45,12 +45,12 @@ package struct PeerSet: Sendable {
 
     private enum State {
         case unresolved
-        /// This node's own, malformed, or of no use; with its place in the order of answers.
-        case void(UInt64)
+        /// This node's own, malformed, or of no use.
+        case void
         case of(Answer)
 
         var answer: Answer? { if case .of(let answer) = self { answer } else { nil } }
-        var voidOrder: UInt64? { if case .void(let order) = self { order } else { nil } }
+        var isVoid: Bool { if case .void = self { true } else { false } }
     }
 
     private struct Answer {
@@ -69,6 +69,8 @@ package struct PeerSet: Sendable {
     private let ownID: DeviceID
     /// Every name that is watched.
     private var answers: [ServiceKey: State] = [:]
+    /// Those that are void, the oldest first.
+    private var voids: [ServiceKey] = []
     private var members: [DeviceID: Peer] = [:]
     private var order: UInt64 = 0
 
@@ -96,6 +98,7 @@ package struct PeerSet: Sendable {
         case .daemonLost:
             let gone = members.keys.sorted()
             answers = [:]
+            voids = []
             members = [:]
             return gone.map { .report(.gone($0)) }
         }
@@ -106,29 +109,25 @@ package struct PeerSet: Sendable {
         var effects: [Effect] = []
         if answers.count >= DiscoveryLimits.answersMax {
             effects = [.browseAgain]
-            guard let oldest = oldestVoid() else { return effects }
+            guard let oldest = voids.first else { return effects }
             effects += drop(oldest)
         }
         answers[key] = .unresolved
         return effects + [.resolve(key)]
     }
 
-    private func oldestVoid() -> ServiceKey? {
-        let voids = answers.compactMap { key, state in state.voidOrder.map { (key, $0) } }
-        return voids.min { $0.1 < $1.1 }?.0
-    }
-
     private mutating func drop(_ key: ServiceKey) -> [Effect] {
         guard let state = answers.removeValue(forKey: key) else { return [] }
+        if state.isVoid { voids.removeAll { $0 == key } }
         return [.release(key)] + (state.answer.map { leave(key, $0.hints.id) } ?? [])
     }
 
     /// Watches a name on that says nothing of another node.
     private mutating func void(_ key: ServiceKey) -> [Effect] {
         let former = answers[key]
-        if former?.voidOrder != nil { return [] }
-        order += 1
-        answers[key] = .void(order)
+        if former?.isVoid == true { return [] }
+        answers[key] = .void
+        voids.append(key)
         return former?.answer.map { leave(key, $0.hints.id) } ?? []
     }
 
@@ -137,6 +136,7 @@ package struct PeerSet: Sendable {
         let keys = members[hints.id]?.keys
         let hasRoom = keys.map { $0.count < DiscoveryLimits.answersPerPeerMax } ?? (members.count < DiscoveryLimits.peersMax)
         guard former == hints.id || hasRoom else { return drop(key) + [.browseAgain] }
+        if answers[key]?.isVoid == true { voids.removeAll { $0 == key } }
         order += 1
         answers[key] = .of(Answer(hints: hints, address: address, order: order))
         if former == hints.id { return refresh(hints.id) }

@@ -196,6 +196,8 @@ struct DiscoveryLabTests {
         }
         try places["a"].plug(in: false)
         for name in ["a", "b"] { try places.startAvahi(on: name, hostName: "twin") }
+        // Until both hosts are sure of their name.
+        try await Task.sleep(for: .seconds(3))
         let one = try places.node(1, "one", on: "a")
         let two = try places.node(2, "two", on: "b")
         for node in [one, two] { try await node.line("available") { $0.says("available") } }
