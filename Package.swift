@@ -52,6 +52,7 @@ let package = Package(
         module("PeerProtocol", ["Cryptography", "BackupFormat"]),
         module("Placement", ["BackupFormat"]),
         module("Control", ["HostFiles", "BackupFormat"]),
+        module("Peers", ["PeerProtocol", "Placement", "Vault", "Cryptography", "HostFiles", "BackupFormat"]),
         module("Replication", ["PeerProtocol", "Vault", "Cryptography", "HostFiles", "BackupFormat"]),
         module("Discovery", ["HostFiles", "BackupFormat", "CAvahi", "CLinux"]),
         module("Archive", ["Chunking", "Cryptography", "HostFiles", "Ledger", "Vault", "BackupFormat"]),
@@ -72,6 +73,8 @@ let package = Package(
         tests("Control", ["Control", "HostFiles", "BackupFormat"]),
         tests(
             "Replication", ["Replication", "PeerProtocol", "Vault", "Cryptography", "HostFiles", "BackupFormat", "TestSupport"]),
+        tests(
+            "Peers", ["Peers", "PeerProtocol", "Placement", "Vault", "Cryptography", "HostFiles", "BackupFormat", "TestSupport"]),
         tests("Discovery", ["Discovery", "LabHarness", "DiscoveryProbe", "BackupFormat", "TestSupport"]),
         tests("Archive", ["Archive", "Vault", "Ledger", "Chunking", "Cryptography", "HostFiles", "BackupFormat", "TestSupport"]),
         tests("BackupNode", ["BackupNode", "Archive", "Cryptography", "Vault", "HostFiles", "BackupFormat"]),
