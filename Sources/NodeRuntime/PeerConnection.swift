@@ -14,16 +14,20 @@ package final class PeerConnection: Sendable {
     package let handshakeHash: [UInt8]
     /// Whether this node dialled.
     package let isDialled: Bool
+    /// Where the peer dialled with an invitation of this node: its token. Else nil.
+    package let invitationToken: Bytes32?
     let driver: SessionDriver
 
     init(
-        peer: PeerIdentity, trust: Trust, hello: Hello, handshakeHash: [UInt8], isDialled: Bool, driver: SessionDriver
+        peer: PeerIdentity, trust: Trust, hello: Hello, handshakeHash: [UInt8], isDialled: Bool, invitationToken: Bytes32?,
+        driver: SessionDriver
     ) {
         self.peer = peer
         self.trust = trust
         self.hello = hello
         self.handshakeHash = handshakeHash
         self.isDialled = isDialled
+        self.invitationToken = invitationToken
         self.driver = driver
     }
 

@@ -148,7 +148,7 @@ final class SessionDriver: ChannelInboundHandler, @unchecked Sendable {
         if !isPaired, purpose == .keep { return handle(.close(.notWelcome, reason: "")) }
         let connection = PeerConnection(
             peer: peer, trust: trust, hello: hello, handshakeHash: session.handshakeHash ?? [], isDialled: purpose != .accepted,
-            driver: self)
+            invitationToken: session.invitationToken, driver: self)
         self.connection = connection
         // From now on the session wants to be called earlier.
         timer?.cancel()

@@ -35,6 +35,8 @@ struct Handshake: ~Copyable {
     private let invitations: [Bytes32]
     /// Whether an invitation's token is part of the handshake.
     private(set) var isByInvitation = false
+    /// The responder's: the token that the initiator named, which a complete handshake shows that it holds.
+    private(set) var invitationToken: Bytes32?
     private var noise: HandshakeState?
     private var ephemeral: SecretBytes?
     private var preamble: [UInt8] = []
@@ -117,16 +119,15 @@ struct Handshake: ~Copyable {
     }
 
     private mutating func begin(_ preamble: Preamble) throws(PeerProtocolError) {
-        var token: Bytes32?
         if case .invitation(let id) = preamble.mode {
-            token = invitations.first { invitationID(token: $0) == id }
-            guard token != nil else { throw PeerProtocolError(.unknownInvitation) }
+            invitationToken = invitations.first { invitationID(token: $0) == id }
+            guard invitationToken != nil else { throw PeerProtocolError(.unknownInvitation) }
             isByInvitation = true
         }
         guard let ephemeral = ephemeral.take() else { preconditionFailure("a handshake begins once") }
         noise = HandshakeState(
-            token == nil ? .xx : .xxpsk3, isInitiator: false, prologue: preamble.prologue, staticKey: setup.key,
-            ephemeral: ephemeral, psk: SecretBytes(token ?? .zero))
+            invitationToken == nil ? .xx : .xxpsk3, isInitiator: false, prologue: preamble.prologue, staticKey: setup.key,
+            ephemeral: ephemeral, psk: SecretBytes(invitationToken ?? .zero))
     }
 
     /// Reads one message, writes the next if it is this side's turn. True when the handshake is complete.

@@ -21,12 +21,14 @@ extension Session {
             return
         }
         let isByInvitation = handshake.isByInvitation
+        let invitationToken = handshake.invitationToken
         var result = handshake.finish()
         let identity = result.peer
         var trust = setup.acquaintances.trust(identity)
         if !trust.isPaired && isByInvitation { trust = .invited }
         peer = SessionPeer(
-            identity: identity, trust: trust, isByInvitation: isByInvitation, handshakeHash: result.handshakeHash)
+            identity: identity, trust: trust, isByInvitation: isByInvitation, invitationToken: invitationToken,
+            handshakeHash: result.handshakeHash)
         sender = MessageSender(cipher: result.transport.takeSending())
         receiver = MessageReceiver(cipher: result.transport.takeReceiving())
         guard !setup.acquaintances.blocked.contains(identity.agreementKey) else { throw PeerProtocolError(.notWelcome) }

@@ -1,4 +1,4 @@
-internal import BackupFormat
+package import BackupFormat
 package import Cryptography
 
 /// One connection to one peer, from its first byte to its last, without the connection.
@@ -36,6 +36,9 @@ package struct Session: ~Copyable, Sendable {
     package var ended: PeerProtocolError? { end }
     /// 64 bytes that name this session and no other, for ``Recover``; nil before the handshake is complete.
     package var handshakeHash: [UInt8]? { peer?.handshakeHash }
+    /// On the responder's side, the token of the invitation that opened the session: which one ``Pair`` uses. Else nil, and before the
+    /// handshake is complete.
+    package var invitationToken: Bytes32? { peer?.invitationToken }
     /// Bytes of requests and answers that the peer takes now.
     package var creditBytes: Int { credit.toSend }
     /// How many bytes the session itself holds of what the peer sent.
@@ -143,6 +146,7 @@ struct SessionPeer {
     let identity: PeerIdentity
     let trust: Trust
     let isByInvitation: Bool
+    let invitationToken: Bytes32?
     let handshakeHash: [UInt8]
     /// Since the peer said it.
     var hello: Hello?

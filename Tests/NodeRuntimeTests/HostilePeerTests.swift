@@ -112,7 +112,9 @@ struct HostilePeerTests {
         let guest = TestNode(owner: .generate())
         let connection = try guest.transport.connect(to: [address], peer: server.agreementKey, token: token)
         #expect(connection.trust == .stranger || connection.trust == .invited)
+        #expect(connection.invitationToken == nil)
         #expect(try server.connection().trust == .invited)
+        #expect(try server.connection().invitationToken == token)
         #expect { try guest.transport.connect(to: [address], peer: server.agreementKey, token: .random()) } throws: {
             ($0 as? PeerProtocolError)?.code == .unknownInvitation
         }

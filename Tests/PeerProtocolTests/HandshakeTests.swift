@@ -86,6 +86,26 @@ struct HandshakeTests {
         #expect(used.a.endCode == .unknownInvitation)
     }
 
+    @Test("the inviter learns which of its invitations was used, from the complete handshake on, and in no other session")
+    func whichInvitation() {
+        let inviter = TestNode()
+        let token = Bytes32.random()
+        let open = inviter.setup(.responder(invitations: [.random(), token, .random()]))
+        for joiner in [TestNode(), TestNode(owner: inviter.owner)] {
+            var wire = Wire(joiner.setup(.initiator(peer: nil, token: token)), open, begin: false)
+            wire.b.receive(wire.a.takeOutbox())
+            let early = wire.b.session.invitationToken
+            #expect(early == nil, "the preamble alone names it to anyone")
+            wire.run()
+            #expect(wire.b.session.invitationToken == token)
+            let dialler = wire.a.session.invitationToken
+            #expect(dialler == nil)
+        }
+        let plain = Wire(TestNode(owner: inviter.owner).setup(dial), open)
+        let none = plain.b.session.invitationToken
+        #expect(none == nil)
+    }
+
     @Test("who knows an invitation's name and not its token does not get in")
     func namedInvitation() throws {
         let inviter = TestNode()
