@@ -40,19 +40,6 @@ extension Disk {
         try syncDirectory(path.parent)
     }
 
-    /// The same under parity.
-    func replaceProtectedFile(_ path: RawPath, with content: [UInt8]) throws(HostFilesError) {
-        let staged = RawPath(bytes: path.bytes + ".new-".utf8 + hexadecimal(Bytes32.random().bytes.prefix(8)).utf8)
-        do throws(HostFilesError) {
-            try ProtectedFile.write(content, self, staged)
-        } catch {
-            try? unlink(staged)
-            throw error
-        }
-        try rename(staged, to: path)
-        try syncDirectory(path.parent)
-    }
-
     /// All bytes of a plain file, or nil if there is none; at most `limit`, else `damaged`.
     func readFile(_ path: RawPath, limit: Int) throws(HostFilesError) -> [UInt8]? {
         let file: any DiskFile

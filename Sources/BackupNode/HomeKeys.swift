@@ -70,13 +70,11 @@ package struct HomeKeys: Sendable {
 
     /// Writes each key twice into an empty folder, synced but for the folder.
     func write(in folder: RawPath, _ disk: any Disk) throws(HostFilesError) {
-        for (name, bytes) in contents {
-            for path in HomeKeys.copies(name, in: folder) { try ProtectedFile.write(bytes, disk, path) }
-        }
+        for (name, bytes) in contents { try HomeKeys.file(name, in: folder, disk).writeNew(bytes) }
     }
 
-    private static func copies(_ name: String, in folder: RawPath) -> [RawPath] {
-        [folder.appending("\(name).key"), folder.appending("\(name).key.copy")]
+    private static func file(_ name: String, in folder: RawPath, _ disk: any Disk) -> TwiceKeptFile {
+        TwiceKeptFile(disk, folder.appending("\(name).key"), limitBytes: contentBytesMax)
     }
 }
 
@@ -138,9 +136,7 @@ extension HomeKeys {
                 path: home.directory)
         }
         do {
-            for path in copies("owner", in: home.keysDirectory) {
-                try home.disk.replaceProtectedFile(path, with: owner.encode())
-            }
+            try file("owner", in: home.keysDirectory, home.disk).write(owner.encode())
         } catch {
             throw NodeError(.home, "recover", "\(error)")
         }
@@ -158,47 +154,18 @@ extension HomeKeys {
         _ name: String, _ home: Home, _ mending: Bool, _ repairs: inout [KeyRepair],
         decode: ([UInt8]) throws(FormatError) -> Key
     ) throws(NodeError) -> Key? {
-        let paths = copies(name, in: home.keysDirectory)
-        var good: (key: Key, bytes: [UInt8])?
-        var faults: [RawPath: String] = [:]
-        for path in paths {
-            do {
-                let bytes = try ProtectedFile.content(home.disk, path, limit: contentBytesMax)
-                if let good {
-                    if good.bytes != bytes { faults[path] = "differs from the other copy" }
-                } else {
-                    good = (try decode(bytes), bytes)
-                }
-                if faults[path] == nil, let report = try? ProtectedFile.open(home.disk, path).scrub(repair: false),
-                    !report.isClean
-                {
-                    faults[path] = "is damaged"
-                }
-            } catch let error as HostFilesError where error.code == .notFound {
-                faults[path] = "is missing"
-            } catch let error as HostFilesError where error.code == .permission {
-                throw NodeError(.key, "read the keys", error.description)
-            } catch {
-                faults[path] = "is damaged"
-            }
-        }
-        guard let good else {
-            if faults.values.allSatisfy({ $0 == "is missing" }) { return nil }
+        var faults: [TwiceKeptFile.Fault] = []
+        let key: Key?
+        do throws(HostFilesError) {
+            key = try file(name, in: home.keysDirectory, home.disk).read(mending: mending, faults: &faults, decode: decode)
+        } catch {
+            guard error.code == .damaged else { throw NodeError(.key, "read the keys", error.description) }
             throw NodeError(
                 .key, "read the keys",
                 "\(name).key and its copy are both damaged beyond repair; put back one of them from elsewhere",
                 path: home.keysDirectory)
         }
-        for path in paths {
-            guard let fault = faults[path] else { continue }
-            let isMended = mending && (try? home.disk.replaceProtectedFile(path, with: good.bytes)) != nil
-            repairs.append(KeyRepair(path: path, message: fault, isMended: isMended))
-        }
-        return good.key
+        repairs += faults.map { KeyRepair(path: $0.path, message: $0.message, isMended: $0.isMended) }
+        return key
     }
-}
-
-extension ProtectionReport {
-    /// Nothing was wrong, mended or not.
-    var isClean: Bool { damagedBlocks == 0 && !hasWrongSize && lost.isEmpty }
 }

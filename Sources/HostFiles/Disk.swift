@@ -1,4 +1,5 @@
 package import BackupFormat
+internal import CLinux
 
 /// What a directory entry is, without following links.
 package struct DiskStatus: Sendable, Equatable {
@@ -47,6 +48,17 @@ package protocol Disk: Sendable {
     func syncDirectory(_ path: RawPath) throws(HostFilesError)
     /// Bytes that this user may still write on the file system of `path`.
     func freeBytes(_ path: RawPath) throws(HostFilesError) -> Int
+    /// Takes a directory for the caller alone, among threads and processes, until the lock is released or the process ends. Nil if
+    /// somebody has it.
+    ///
+    /// It keeps away nobody but those who ask for it, and changes nothing on the disk.
+    func lock(_ directory: RawPath) throws(HostFilesError) -> (any DiskLock)?
+}
+
+/// A directory that was taken by ``Disk/lock(_:)``; given back when the last reference goes, at the latest.
+package protocol DiskLock: AnyObject, Sendable {
+    /// Gives it back now. A second call does nothing.
+    func release()
 }
 
 /// An open file. Closes when the last reference goes; reading may come from several threads at once, writing from one.
@@ -66,6 +78,21 @@ package protocol DiskFile: AnyObject, Sendable {
 }
 
 extension Disk {
+    /// For disks that one process alone knows.
+    package func lock(_ directory: RawPath) throws(HostFilesError) -> (any DiskLock)? {
+        throw HostFilesError(.unsupported, "lock", path: directory)
+    }
+
+    /// Waits until it can take the directory; nil when `milliseconds` have passed before.
+    package func lock(_ directory: RawPath, waitingMilliseconds: Int) throws(HostFilesError) -> (any DiskLock)? {
+        let deadline = linux_monotonic_nanoseconds() &+ UInt64(max(0, waitingMilliseconds)) &* 1_000_000
+        while true {
+            if let lock = try lock(directory) { return lock }
+            guard linux_monotonic_nanoseconds() < deadline else { return nil }
+            linux_sleep_milliseconds(5)
+        }
+    }
+
     /// Makes the directory and those above it that are missing, each durable in its parent.
     package func makeDirectories(_ path: RawPath) throws(HostFilesError) {
         if let status = try status(path) {

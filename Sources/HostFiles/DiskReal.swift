@@ -1,6 +1,7 @@
 package import BackupFormat
 internal import CLinux
 internal import Glibc
+internal import Synchronization
 
 /// The ``Disk`` of the machine: files 0600, directories 0700.
 package struct RealDisk: Disk {
@@ -97,9 +98,23 @@ package struct RealDisk: Disk {
         return overflow ? Int.max : Int(clamping: bytes)
     }
 
+    package func lock(_ directory: RawPath) throws(HostFilesError) -> (any DiskLock)? {
+        let folder = try DirectoryHandle.open(directory)
+        return try folder.lock() ? RealDiskLock(folder) : nil
+    }
+
     private func check(_ result: Int32, _ operation: String, _ path: RawPath) throws(HostFilesError) {
         if result != 0 { throw HostFilesError(errno: errno, operation, path: path) }
     }
+}
+
+/// An open directory under `flock`, which ends when it is closed.
+private final class RealDiskLock: DiskLock {
+    private let folder: Mutex<DirectoryHandle?>
+
+    init(_ folder: DirectoryHandle) { self.folder = Mutex(folder) }
+
+    func release() { folder.withLock { $0 = nil } }
 }
 
 /// Calls `body` with the path as a C string. A path that holds a NUL ends there, and so is not found.

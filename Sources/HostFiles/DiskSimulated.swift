@@ -122,6 +122,19 @@ package final class SimulatedDisk: Disk {
         try locked { state throws(HostFilesError) in state.freeBytes }
     }
 
+    package func lock(_ directory: RawPath) throws(HostFilesError) -> (any DiskLock)? {
+        try locked { state throws(HostFilesError) in
+            let node = try state.directory(directory, "lock")
+            guard state.locked.insert(node).inserted else { return nil }
+            return SimulatedLock(self, node, state.epoch)
+        }
+    }
+
+    /// Of a process that has ended since, the lock has ended with it.
+    fileprivate func unlock(_ node: Int, _ epoch: Int) {
+        state.withLock { state in if state.epoch == epoch { state.locked.remove(node) } }
+    }
+
     fileprivate func locked<R: Sendable>(
         _ body: (inout sending SimulatedDiskState) throws(HostFilesError) -> R
     ) throws(HostFilesError) -> R {
@@ -186,5 +199,29 @@ private final class SimulatedFile: DiskFile {
 
     func size() throws(HostFilesError) -> Int {
         try locked { state throws(HostFilesError) in state.nodes[node].bytes.count }
+    }
+}
+
+/// A directory of the ``SimulatedDisk`` that somebody has taken.
+private final class SimulatedLock: DiskLock {
+    private let disk: SimulatedDisk
+    private let node: Int
+    private let epoch: Int
+    private let isHeld = Mutex(true)
+
+    init(_ disk: SimulatedDisk, _ node: Int, _ epoch: Int) {
+        self.disk = disk
+        self.node = node
+        self.epoch = epoch
+    }
+
+    deinit { release() }
+
+    func release() {
+        let wasHeld = isHeld.withLock { isHeld in
+            defer { isHeld = false }
+            return isHeld
+        }
+        if wasHeld { disk.unlock(node, epoch) }
     }
 }

@@ -35,6 +35,8 @@ struct SimulatedDiskState: Sendable {
     var log: [String] = []
     var now: Int64 = 0
     var epoch = 0
+    /// Directories that somebody has taken.
+    var locked: Set<Int> = []
     private var hasCrashed = false
 
     init() {}
@@ -236,6 +238,7 @@ struct SimulatedDiskState: Sendable {
             }
         }
         changes = []
+        locked = []
         for index in nodes.indices {
             nodes[index].entries = nodes[index].durableEntries
             for write in nodes[index].pending { SimulatedDiskState.tear(write, &random, &nodes[index].durableBytes) }

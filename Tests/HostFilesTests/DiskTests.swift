@@ -139,6 +139,44 @@ final class TemporaryFolder {
         }
     }
 
+    @Test("one at a time has a folder that it asked for; who waits gets it next, or goes without", arguments: Kind.allCases)
+    func locks(_ kind: Kind) throws {
+        try withDisk(kind) { disk, base in
+            let first = try #require(try disk.lock(base))
+            #expect(try disk.lock(base) == nil)
+            #expect(try disk.lock(base, waitingMilliseconds: 20) == nil)
+            try disk.makeDirectory(base.appending("other"))
+            let other = try #require(try disk.lock(base.appending("other")), "another folder is another matter")
+            try write(disk, base.appending("file"), [1])
+            let waiting = WorkerThread(name: "waits") {
+                guard let lock = try? disk.lock(base, waitingMilliseconds: 20_000) else { return }
+                try? disk.unlink(base.appending("file"))
+                lock.release()
+            }
+            first.release()
+            first.release()
+            waiting?.join()
+            #expect(try disk.status(base.appending("file")) == nil)
+            other.release()
+            var second = try disk.lock(base)
+            #expect(second != nil)
+            second = nil
+            #expect(try disk.lock(base) != nil, "what nobody holds any more is free")
+            #expect(code { _ = try disk.lock(base.appending("missing")) } == .notFound)
+        }
+    }
+
+    @Test("after a crash nothing is locked, and a lock of before frees nothing")
+    func lockAfterCrash() throws {
+        let disk = SimulatedDisk()
+        let before = try #require(try disk.lock("/"))
+        disk.restart(seed: 1)
+        let after = try #require(try disk.lock("/"))
+        before.release()
+        #expect(try disk.lock("/") == nil)
+        after.release()
+    }
+
     @Test("large writes come back, aligned or not", arguments: Kind.allCases)
     func writesLarge(_ kind: Kind) throws {
         try withDisk(kind) { disk, base in
