@@ -93,13 +93,14 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "BackupNode", "Archive", "PeerProtocol", "Chunking", "Ledger", "Cryptography", "HostFiles", "BackupFormat",
+                "BackupNode", "Archive", "Peers", "PeerProtocol", "Chunking", "Ledger", "Cryptography", "HostFiles",
+                "BackupFormat",
             ],
             path: "Tests/Fuzzing/Targets", swiftSettings: strict),
         .executableTarget(
             name: "WireSpeed", dependencies: ["NodeRuntime", "PeerProtocol", "Cryptography", "HostFiles", "BackupFormat"],
             path: "Tests/Benchmarks/WireSpeed", swiftSettings: strict),
-        tests("Format", ["FuzzTargets", "Chunking", "Cryptography", "HostFiles", "BackupFormat"]),
+        tests("Format", ["FuzzTargets", "Peers", "Chunking", "Cryptography", "HostFiles", "BackupFormat"]),
     ]
 )
 

@@ -27,7 +27,7 @@ package struct RawPath: Hashable, Sendable, Comparable, CustomStringConvertible,
         while !rest.isEmpty {
             var decoder = UTF8()
             var iterator = rest.makeIterator()
-            if case .scalarValue(let scalar) = decoder.decode(&iterator), !RawPath.isUnsafe(scalar) {
+            if case .scalarValue(let scalar) = decoder.decode(&iterator), !scalar.isUnsafeToShow {
                 if scalar == "\\" { text += "\\\\" } else { text.unicodeScalars.append(scalar) }
                 rest = rest.dropFirst(UTF8.width(scalar))
             } else {
@@ -37,10 +37,12 @@ package struct RawPath: Hashable, Sendable, Comparable, CustomStringConvertible,
         }
         return text
     }
+}
 
-    /// Characters that could move the cursor, hide text or reverse its direction on a terminal.
-    private static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.properties.generalCategory {
+extension Unicode.Scalar {
+    /// Whether it could move the cursor, hide text or reverse its direction on a terminal.
+    package var isUnsafeToShow: Bool {
+        switch properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate: true
         default: false
         }

@@ -105,7 +105,7 @@ package enum RecoveryKeyError: Error, Sendable, Equatable, CustomStringConvertib
         guard let afterName = dropping("BAKARE", start),
             let afterKey = dropping("KEY", afterName.drop(while: isSeparator)), let version = afterKey.first
         else { return }
-        guard RecoveryKeyText.symbol(version) == 1 else { throw .unknownVersion }
+        guard Base32.value(of: version) == 1 else { throw .unknownVersion }
         rest = afterKey.dropFirst()
     }
 

@@ -1,6 +1,6 @@
 /// The owner key as text to write down: `bakare-key1-` and 14 groups of five characters joined by hyphens.
 ///
-/// 32 characters stand for five bits each: 0–9 and A–Z without I, L, O, U. Groups 1 to 13 carry the key's 256 bits, four
+/// Characters stand for five bits each, as in ``Base32``. Groups 1 to 13 carry the key's 256 bits, four
 /// characters a group (the last four bits are zero); group 14 carries the first 20 bits of a hash of the key. A group's fifth
 /// character is a check over GF(32), x^5 + x^2 + 1: the sum of its characters times α^4, α^3, α^2 and α, plus its number.
 /// All five weights differ, so that any one wrong character and any two exchanged within a group are found; the number
@@ -9,7 +9,6 @@ package enum RecoveryKeyText {
     package static let prefix = "bakare-key1"
     package static let groupCount = 14
     package static let groupCharacters = 5
-    private static let alphabet = Array("0123456789ABCDEFGHJKMNPQRSTVWXYZ".utf8)
 
     /// `checksum` holds the first 20 bits of the key's hash.
     package static func encode(_ key: Bytes32, checksum: UInt32) -> String {
@@ -17,7 +16,7 @@ package enum RecoveryKeyText {
         for (index, data) in dataSymbols(key, checksum).enumerated() {
             text += "-"
             for symbol in data + [check(data, group: index)] {
-                text.unicodeScalars.append(Unicode.Scalar(alphabet[Int(symbol)]))
+                text.unicodeScalars.append(Unicode.Scalar(Base32.alphabet[Int(symbol)]))
             }
         }
         return text
@@ -62,7 +61,7 @@ package enum RecoveryKeyText {
         let groups = try RecoveryKeyError.split(text)
         try verify(groups)
         var symbols: [UInt8] = []
-        for group in groups { symbols += group.prefix(4).compactMap(symbol) }
+        for group in groups { symbols += group.prefix(4).compactMap(Base32.value) }
         var bytes: [UInt8] = []
         var bits: UInt32 = 0
         var bitCount = 0
@@ -79,22 +78,9 @@ package enum RecoveryKeyText {
         return key
     }
 
-    /// The value of a character, or nil when it stands for none.
-    static func symbol(_ character: Unicode.Scalar) -> UInt8? {
-        guard let ascii = UInt8(exactly: character.value) else { return nil }
-        let upper = (0x61...0x7a).contains(ascii) ? ascii - 32 : ascii
-        let read: UInt8 =
-            switch Unicode.Scalar(upper) {
-            case "O": 0x30
-            case "I", "L": 0x31
-            default: upper
-            }
-        return alphabet.firstIndex(of: read).map { UInt8($0) }
-    }
-
     /// Which group, counted from 0, the five characters would be valid as; nil when none.
     static func place(of group: [Unicode.Scalar]) -> Int? {
-        let symbols = group.compactMap(symbol)
+        let symbols = group.compactMap(Base32.value)
         guard symbols.count == groupCharacters else { return nil }
         let place = Int(check(Array(symbols.prefix(4)), group: -1) ^ symbols[4]) - 1
         return (0..<groupCount).contains(place) ? place : nil

@@ -243,3 +243,73 @@ write("key-files", [
     ("node", checked(b"bakareND" + VERSION + node_seed + text(plain_certificate))),
     ("node-without-certificate", checked(b"bakareND" + VERSION + node_seed + text(b""))),
 ])
+
+
+# The book of peers, and invitations
+
+def signed_certificate(signing_seed, owner_id, seed, name, permissions, serial):
+    agreement, signing = (kdf(seed, n, b"bakareND") for n in (1, 2))
+    body = b"bakareCT" + VERSION + owner_id + sign_public(signing) + box_key_pair(agreement)[0]
+    body += bytes([permissions]) + u64(serial) + text(name)
+    return body + sign(signing_seed, b"bakare certificate signature v1" + body)
+
+
+def friend(owner_id, name, quota, promised, paired, unpaired=None):
+    out = owner_id + text(name) + varint(quota) + varint(promised) + signed(paired)
+    return out + (b"\0" if unpaired is None else b"\1" + signed(unpaired))
+
+
+def known_device(encoded, blocked, seen, addresses):
+    out = text(encoded) + bytes([blocked]) + signed(seen)
+    return out + varint(len(addresses)) + b"".join(map(text, addresses))
+
+
+def listed(items):
+    return varint(len(items)) + b"".join(items)
+
+
+friend_seed = kdf(pattern(32, 13), 2, b"bakareOK")
+friend_owner = sign_public(friend_seed)
+friends = sorted([
+    friend(friend_owner, "Zoë".encode(), 500 << 30, 200 << 30, 1780000000),
+    friend(identifier(40), b"former", 0, 2**64 - 1, 1770000000, -1),
+])
+devices = sorted([
+    (owner, device, known_device(plain_certificate, 0, 1780000001, [b"nas.example:4411", b"[2001:db8::7]:4411"])),
+    (friend_owner, sign_public(kdf(pattern(32, 14), 2, b"bakareND")),
+     known_device(signed_certificate(friend_seed, friend_owner, pattern(32, 14), b"attic", 7, 3), 1, -2, [])),
+])
+open_invitations = sorted([
+    identifier(41) + b"\1" + varint(500 << 30) + signed(1780600000),
+    identifier(42) + b"\3" + varint(0) + signed(1780000600),
+])
+write("peer-books", [
+    ("empty", checked(b"bakareBK" + VERSION + bytes(3))),
+    ("full", checked(b"bakareBK" + VERSION + listed(friends) + listed([d[2] for d in devices]) + listed(open_invitations))),
+])
+
+DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def base32(data):
+    bits = "".join(f"{byte:08b}" for byte in data)
+    bits += "0" * (-len(bits) % 5)
+    return "".join(DIGITS[int(bits[i:i + 5], 2)] for i in range(0, len(bits), 5))
+
+
+def invitation(token, kind, quota, expires, name, addresses):
+    data = agreement_public + owner + token + bytes([kind]) + varint(quota) + signed(expires)
+    return data + text(name) + listed([text(address) for address in addresses])
+
+
+def invitation_text(data):
+    check = sha256(b"bakare invitation text v1", data)[:5]
+    return f"bakare-invite1-{base32(data)}-{base32(check)}".encode()
+
+
+for_friend = invitation(identifier(41), 1, 500 << 30, 1780600000, "Zoë's NAS".encode(), [b"nas.example:4411", b"[2001:db8::7]:4411"])
+for_device = invitation(identifier(42), 3, 0, 1780000600, b"", [])
+write("invitations", [
+    ("friend", for_friend), ("friend-text", invitation_text(for_friend)),
+    ("write-only-device", for_device), ("write-only-device-text", invitation_text(for_device)),
+])
