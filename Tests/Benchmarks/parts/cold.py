@@ -11,7 +11,7 @@ from harness.workspace import CORES, Costs
 
 BLOCK = "4M"
 SHARE_MIN = 0.8
-# Above this share of all cores, the processor is what limits a run, and not the disk.
+# With more than this share of all cores busy, with it or with others' work, the processor is what limits a run, and not the disk.
 CPU_BOUND_SHARE = 0.85
 
 
@@ -80,7 +80,7 @@ def run(context):
             if backup.runs:
                 share, cores = reading.wall / backup.wall, backup.cpu / backup.wall
                 row += [seconds(backup.wall), f"{tree.bytes / backup.wall / 1e6:,.0f}", f"{cores:.2f}", f"{share:.2f}"]
-                excuse = "CPU-BOUND" if cores >= CPU_BOUND_SHARE * CORES else None
+                excuse = "CPU-BOUND" if cores / CORES + backup.foreign >= CPU_BOUND_SHARE else None
                 report.at_least(f"{label}, disk {disk}: speed / reading alone", share, SHARE_MIN, excuse=excuse)
             rows.append(row + ["-"] * (9 - len(row)))
     report.say(table(["data", "disk", "MB", "read s", "read MB/s", "bakare s", "bakare MB/s", "cores", "share"], rows))
