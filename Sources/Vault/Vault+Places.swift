@@ -142,8 +142,15 @@ extension Vault {
 
     /// Makes the names of all packs and pages durable that were stored or brought back by this object.
     ///
-    /// A commit does so by itself, for what it references.
+    /// A commit does so by itself, for what it references. One thread does it at a time: one that found nothing left to do would
+    /// else go on before it is done, or has failed. Those who wait are served together by the next.
     package func sync() throws(VaultError) {
+        _ = syncTurn.wait { isTaken -> Bool? in
+            if isTaken { return nil }
+            isTaken = true
+            return true
+        }
+        defer { syncTurn.withLock { $0 = false } }
         let (folders, packs, pages) = state.withLock { state in
             defer {
                 state.unsyncedFolders = []

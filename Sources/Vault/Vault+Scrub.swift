@@ -178,7 +178,7 @@ extension Vault {
             }
         }
         func isID(_ name: RawPath) -> Bool { name.bytes.count == 64 && Bytes32(hex: name.text)?.hex == name.text }
-        try look(root) { (Vault.folders + ["reserve"]).contains($0.text) }
+        try look(root) { (Vault.folders + ["reserve", Vault.incomingName]).contains($0.text) }
         try look(snapshotsFolder, isID)
         try look(pagesFolder, isID)
         try look(packsFolder) { hexadecimalBytes($0.text)?.count == 1 }

@@ -21,6 +21,8 @@ package final class Vault: Sendable {
     let disk: any Disk
     let root: RawPath
     let state: Mutex<VaultState>
+    /// Taken by the thread that makes names durable.
+    let syncTurn = ConditionLock(false)
 
     /// The vault of `owner` under `directory` (`<home>/vault`). Throws `notFound` if there is none and `create` is false.
     package init(disk: any Disk, directory: RawPath, owner: OwnerID, create: Bool) throws(VaultError) {
@@ -85,7 +87,7 @@ package final class Vault: Sendable {
     /// Frees the reserve for an operation that is to free more. The next sweep makes it anew.
     package func giveUpReserve() { try? disk.unlink(reserve) }
 
-    private static let reserveBytes = 64 << 10
+    package static let reserveBytes = 64 << 10
 }
 
 /// What a vault object remembers; all of it may be forgotten but the folders that are not synced yet.
