@@ -74,7 +74,11 @@ let package = Package(
         tests(
             "Replication", ["Replication", "PeerProtocol", "Vault", "Cryptography", "HostFiles", "BackupFormat", "TestSupport"]),
         tests(
-            "Peers", ["Peers", "PeerProtocol", "Placement", "Vault", "Cryptography", "HostFiles", "BackupFormat", "TestSupport"]),
+            "Peers",
+            [
+                "Peers", "Replication", "PeerProtocol", "Placement", "Vault", "Cryptography", "HostFiles", "BackupFormat",
+                "TestSupport",
+            ]),
         tests("Discovery", ["Discovery", "LabHarness", "DiscoveryProbe", "BackupFormat", "TestSupport"]),
         tests("Archive", ["Archive", "Vault", "Ledger", "Chunking", "Cryptography", "HostFiles", "BackupFormat", "TestSupport"]),
         tests("BackupNode", ["BackupNode", "Archive", "Cryptography", "Vault", "HostFiles", "BackupFormat"]),

@@ -8,6 +8,10 @@ internal import Vault
 extension OwnerVault {
     /// Makes a draft a committed snapshot. One at a time for each owner: so the accounts see what each has changed.
     func commit(_ commit: Commit, session: Int, quotaBytes: UInt64) throws(Refusal) -> Outcome {
+        try counting { () throws(Refusal) in try attempt(commit, session: session, quotaBytes) }
+    }
+
+    private func attempt(_ commit: Commit, session: Int, _ quotaBytes: UInt64) throws(Refusal) -> Outcome {
         let unknown = Refusal(.notFound, "no such draft: put it again")
         guard let vault = try opened() else { throw unknown }
         let generation = try onVault { () throws(VaultError) in try vault.generation }

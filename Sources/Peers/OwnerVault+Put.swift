@@ -11,6 +11,10 @@ extension OwnerVault {
     /// What stands on the disk for it at any moment is claimed before: as much as the file that will keep it in the end. So the
     /// first bytes, where they are in a file, go before that is written.
     func put(_ put: Put, _ bulk: [UInt8], session: Int, quotaBytes: UInt64) throws(Refusal) -> Stored {
+        try counting { () throws(Refusal) in try take(put, bulk, session: session, quotaBytes) }
+    }
+
+    private func take(_ put: Put, _ bulk: [UInt8], session: Int, _ quotaBytes: UInt64) throws(Refusal) -> Stored {
         guard let vault = try opened(makingWithin: bulk.isEmpty ? nil : quotaBytes) else {
             return Stored(receivedBytes: 0, isDurable: false, generation: 0)
         }
@@ -114,7 +118,7 @@ extension OwnerVault {
     /// Claims room before anything is written. Only with a key.
     func claim(_ bytes: Int, session: Int, _ quotaBytes: UInt64, replacing parkedBytes: Int = 0) throws(Refusal) {
         // The accounts hold only while nothing has failed since the last count, which another thread may have found out just now.
-        guard !gate.withLock({ $0.isStale }) else { throw Refusal(.busy, "what is kept here has to be counted; ask again") }
+        guard !gate.withLock({ $0.isStale }) else { throw Refusal.uncounted }
         let limits = try shared.limits(quotaBytes: quotaBytes)
         let owner = owner
         let isGranted = shared.accounts.withLock {

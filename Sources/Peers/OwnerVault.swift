@@ -141,6 +141,16 @@ final class OwnerVault: Sendable {
     /// Something failed half way: what stands on the disk is counted before the next claim.
     func markStale() { gate.withLock { $0.isStale = true } }
 
+    /// Runs `body`, which opens the vault, again while it finds that the accounts have become wrong: opening counts.
+    func counting<R>(_ body: () throws(Refusal) -> R) throws(Refusal) -> R {
+        for _ in 0..<4 {
+            do throws(Refusal) { return try body() } catch {
+                guard error == Refusal.uncounted else { throw error }
+            }
+        }
+        return try body()
+    }
+
     func totals() throws(Refusal) -> VaultTotals? {
         let now = shared.now()
         let isOld = gate.withLock { gate in

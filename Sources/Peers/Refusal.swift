@@ -42,6 +42,7 @@ struct Refusal: Error, Sendable, Equatable {
     }
 
     static let full = Refusal(.noSpace, "the quota or the disk is full")
+    static let uncounted = Refusal(.busy, "what is kept here has to be counted; ask again")
 }
 
 /// Runs an operation of the vault; its error becomes a refusal.

@@ -1,44 +1,51 @@
-internal import BackupFormat
+package import BackupFormat
 
 /// Who may take how many bytes more. A value: it reads no disk and no clock.
-struct SpaceLimits: Sendable {
+package struct SpaceLimits: Sendable {
     /// What is kept for the owner at most.
-    var quotaBytes: Int
+    package var quotaBytes: Int
     /// Free on the disk now, less what is to stay free; may be negative.
-    var diskBytes: Int
+    package var diskBytes: Int
+
+    package init(quotaBytes: Int, diskBytes: Int) {
+        self.quotaBytes = quotaBytes
+        self.diskBytes = diskBytes
+    }
 }
 
 /// How many bytes of this node's disk each owner has, and has been promised.
 ///
 /// Whoever is about to write claims first as much as may stand on the disk at any moment of it, and settles afterwards for what
 /// does. So the files of an owner never exceed `settledBytes + claimedBytes`, and that never exceeds a quota.
-struct SpaceAccounts: Sendable {
-    struct Account: Sendable, Equatable {
+package struct SpaceAccounts: Sendable {
+    package struct Account: Sendable, Equatable {
         /// Files that nobody is working on.
-        var settledBytes = 0
+        package var settledBytes = 0
         /// Promised to transfers and writes under way.
-        var claimedBytes = 0
+        package var claimedBytes = 0
         /// Of the claimed: what stands on the disk already.
-        var arrivedBytes = 0
+        package var arrivedBytes = 0
         /// Kept free for sessions, by their numbers.
-        var reservedBytes: [Int: Int] = [:]
+        package var reservedBytes: [Int: Int] = [:]
 
         /// What stands on the disk when nothing is being written.
-        var usedBytes: Int { saturating(settledBytes, arrivedBytes) }
+        package var usedBytes: Int { saturating(settledBytes, arrivedBytes) }
     }
 
     private var accounts: [OwnerID: Account] = [:]
 
-    subscript(owner: OwnerID) -> Account { accounts[owner] ?? Account() }
+    package init() {}
+
+    package subscript(owner: OwnerID) -> Account { accounts[owner] ?? Account() }
 
     /// What a count of the files found, those of claims included.
-    mutating func recount(_ owner: OwnerID, bytes: Int) {
+    package mutating func recount(_ owner: OwnerID, bytes: Int) {
         accounts[owner, default: Account()].settledBytes = max(0, bytes - self[owner].arrivedBytes)
     }
 
     /// Claims `bytes`, from the session's reservation first. `replacing` settled bytes become part of the claim: a transfer that
     /// goes on. False, and nothing has changed, if there is not that much.
-    mutating func claim(
+    package mutating func claim(
         _ bytes: Int, for owner: OwnerID, session: Int?, _ limits: SpaceLimits, replacing parkedBytes: Int = 0
     ) -> Bool {
         precondition(bytes >= parkedBytes && parkedBytes >= 0)
@@ -71,44 +78,44 @@ struct SpaceAccounts: Sendable {
     }
 
     /// More of a claim stands on the disk, or less.
-    mutating func arrived(_ bytes: Int, for owner: OwnerID) {
+    package mutating func arrived(_ bytes: Int, for owner: OwnerID) {
         accounts[owner, default: Account()].arrivedBytes += bytes
         precondition(self[owner].arrivedBytes >= 0, "less arrived than was taken away")
     }
 
     /// Gives up a claim of which nothing stands on the disk any more; what was settled has changed by so much.
-    mutating func settle(_ claimBytes: Int, for owner: OwnerID, change: Int) {
+    package mutating func settle(_ claimBytes: Int, for owner: OwnerID, change: Int) {
         accounts[owner, default: Account()].claimedBytes -= claimBytes
         precondition(self[owner].claimedBytes >= 0, "more given up than was claimed")
         changeSettled(change, for: owner)
     }
 
-    mutating func changeSettled(_ bytes: Int, for owner: OwnerID) {
+    package mutating func changeSettled(_ bytes: Int, for owner: OwnerID) {
         accounts[owner, default: Account()].settledBytes = max(0, saturating(self[owner].settledBytes, bytes))
     }
 
     /// Gives up a claim, and leaves what has arrived of it on the disk.
-    mutating func park(_ claimBytes: Int, arrived: Int, for owner: OwnerID) {
+    package mutating func park(_ claimBytes: Int, arrived: Int, for owner: OwnerID) {
         self.arrived(-arrived, for: owner)
         settle(claimBytes, for: owner, change: arrived)
     }
 
     /// Keeps room for a session, in place of what was kept before: what it asks for, or what there is. Answers how much.
-    mutating func reserve(_ bytes: UInt64, for owner: OwnerID, session: Int, _ limits: SpaceLimits) -> Int {
+    package mutating func reserve(_ bytes: UInt64, for owner: OwnerID, session: Int, _ limits: SpaceLimits) -> Int {
         let granted = min(Int(clamping: bytes), max(0, room(for: owner, limits, besides: session)))
         accounts[owner, default: Account()].reservedBytes[session] = granted > 0 ? granted : nil
         return granted
     }
 
-    mutating func end(session: Int) {
+    package mutating func end(session: Int) {
         for owner in accounts.keys.sorted() { accounts[owner]?.reservedBytes[session] = nil }
     }
 
-    mutating func remove(_ owner: OwnerID) { accounts[owner] = nil }
+    package mutating func remove(_ owner: OwnerID) { accounts[owner] = nil }
 
     /// All that is reserved, for everybody.
-    var reservedBytes: Int { accounts.values.reduce(0) { $1.reservedBytes.values.reduce($0, saturating) } }
-    var claimedBytes: Int { accounts.values.reduce(0) { saturating($0, $1.claimedBytes) } }
+    package var reservedBytes: Int { accounts.values.reduce(0) { $1.reservedBytes.values.reduce($0, saturating) } }
+    package var claimedBytes: Int { accounts.values.reduce(0) { saturating($0, $1.claimedBytes) } }
 }
 
 /// The sum, or the nearest number there is.
