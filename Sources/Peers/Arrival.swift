@@ -46,9 +46,10 @@ final class ArrivalBuffer: @unchecked Sendable {
         return ArrivalBuffer(byteCount, budget, takenBytes: byteCount)
     }
 
-    /// Waits for it: for a budget that is held only while the disk works.
+    /// Waits for a turn: for a budget that is held only while the disk works. Takes all of it, so that many who want little do not keep
+    /// out one who wants much.
     static func waiting(_ byteCount: Int, for budget: ByteBudget) -> ArrivalBuffer {
-        ArrivalBuffer(byteCount, budget, takenBytes: budget.acquire(byteCount) ?? 0)
+        ArrivalBuffer(byteCount, budget, takenBytes: budget.acquire(budget.total) ?? 0)
     }
 
     func first(_ byteCount: Int) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: bytes[..<byteCount]) }

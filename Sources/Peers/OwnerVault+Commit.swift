@@ -8,28 +8,33 @@ internal import Vault
 extension OwnerVault {
     /// Makes a draft a committed snapshot. One at a time for each owner: so the accounts see what each has changed.
     func commit(_ commit: Commit, session: Int, quotaBytes: UInt64) throws(Refusal) -> Outcome {
-        try counting { () throws(Refusal) in try attempt(commit, session: session, quotaBytes) }
+        let (outcome, id) = try counting { () throws(Refusal) in try attempt(commit, session: session, quotaBytes) }
+        // Only now, with nothing held: whoever is told may ask this vault something.
+        if case .committed = outcome.result, let id { shared.tell(.committed(owner, id)) }
+        return outcome
     }
 
-    private func attempt(_ commit: Commit, session: Int, _ quotaBytes: UInt64) throws(Refusal) -> Outcome {
+    private func attempt(
+        _ commit: Commit, session: Int, _ quotaBytes: UInt64
+    ) throws(Refusal) -> (Outcome, SnapshotID?) {
         let unknown = Refusal(.notFound, "no such draft: put it again")
         guard let vault = try opened() else { throw unknown }
         let generation = try onVault { () throws(VaultError) in try vault.generation }
         return try with(.snapshots) { () throws(Refusal) in
             try withDraft(commit.draft) { bytes throws(Refusal) in
                 guard let bytes else { throw unknown }
-                let result = try self.commit(bytes, commit, vault, session: session, quotaBytes)
-                return Outcome(result, generation: generation)
+                guard let id = bytes.withUnsafeBytes({ try? SnapshotRecord(decoding: $0) })?.id else {
+                    return (Outcome(.rejected("it is not the record of a snapshot"), generation: generation), nil)
+                }
+                let result = try self.commit(id, bytes, commit, vault, session: session, quotaBytes)
+                return (Outcome(result, generation: generation), id)
             }
         }
     }
 
     private func commit(
-        _ bytes: [UInt8], _ commit: Commit, _ vault: Vault, session: Int, _ quotaBytes: UInt64
+        _ id: SnapshotID, _ bytes: [UInt8], _ commit: Commit, _ vault: Vault, session: Int, _ quotaBytes: UInt64
     ) throws(Refusal) -> Outcome.Result {
-        guard let id = bytes.withUnsafeBytes({ try? SnapshotRecord(decoding: $0) })?.id else {
-            return .rejected("it is not the record of a snapshot")
-        }
         if owner == shared.own, shared.isForgotten(id) { return .rejected("this snapshot was ordered to be forgotten") }
         let claim = ProtectedFile.fileBytes(contentBytes: bytes.count)
         try self.claim(claim, session: session, quotaBytes)
@@ -54,7 +59,6 @@ extension OwnerVault {
         gate.withLock { $0.arePacksUncertain = true }
         switch outcome {
         case .committed:
-            shared.tell(.committed(owner, id))
             removeDraft(commit.draft)
             return .committed
         case .missing(let packs, let pages):

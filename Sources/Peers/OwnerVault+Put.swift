@@ -228,7 +228,7 @@ extension OwnerVault {
         guard let fileBytes = try onDisk({ () throws(HostFilesError) in try incoming.draftFileBytes(id) }) else {
             return try body(nil)
         }
-        let turn = shared.work.acquire(fileBytes) ?? 0
+        let turn = shared.recordTurn(fileBytes)
         defer { shared.work.release(turn) }
         let bytes: [UInt8]?
         do throws(HostFilesError) {

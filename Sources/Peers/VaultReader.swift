@@ -40,9 +40,9 @@ struct VaultReader {
             return try VaultReader.part(of: page.encode(), get).orBeyond()
         case .snapshot:
             let id = SnapshotID(get.id.value)
-            // A record may be as long as a pack: while it is in memory it counts as work.
+            // A record may be as long as a pack.
             let length = try onVault { () throws(VaultError) in try vault.fileBytes(id) } ?? 0
-            let turn = place.shared.work.acquire(length) ?? 0
+            let turn = place.shared.recordTurn(length)
             defer { place.shared.work.release(turn) }
             let record = try onVault { () throws(VaultError) in try vault.snapshotRecord(id) }
             if case .ownRecords(let device) = access, record.device != device { throw VaultReader.notForReading }

@@ -57,7 +57,7 @@ package final class VaultService: Sendable {
             assembly: bufferBytes > workBytes ? ByteBudget(bufferBytes - workBytes) : nil)
     }
 
-    /// Called on the thread that made the change, after it: must be quick. Set it before the first session.
+    /// Called on the thread that made the change, after it, with nothing held: must be quick. Set it before the first session.
     package var onChange: @Sendable (VaultChange) -> Void {
         get { shared.onChange.withLock { $0 } }
         set { shared.onChange.withLock { $0 = newValue } }
@@ -201,6 +201,14 @@ final class ServiceState: Sendable {
     /// In the order of their owners.
     var allPlaces: [OwnerVault] {
         places.withLock { places in places.keys.sorted().compactMap { places[$0] } }
+    }
+
+    /// Records are read whole, and most are short: only long ones wait for a turn, as packs do.
+    private static let shortRecordBytesMax = 256 << 10
+
+    /// A turn for holding a record of so many bytes; what it took of `work` is to be given back.
+    func recordTurn(_ byteCount: Int) -> Int {
+        byteCount <= ServiceState.shortRecordBytesMax ? 0 : work.acquire(work.total) ?? 0
     }
 
     func limits(quotaBytes: UInt64) throws(Refusal) -> SpaceLimits {

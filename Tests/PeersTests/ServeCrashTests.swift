@@ -94,7 +94,7 @@ import Vault
         try life.live(world.rules.service(whole, own: world.own.key.id, bufferBytes: bufferBytes), world, &told)
         #expect(whole.operations > 100)
         // Each seed takes another part of the operations, with and without memory for what arrives.
-        for operation in stride(from: Int(seed / 2), to: whole.operations, by: 2) {
+        for operation in stride(from: Int(seed), to: whole.operations, by: 4) {
             let disk = SimulatedDisk()
             disk.faults.crashAtOperation = operation
             var told = Told()

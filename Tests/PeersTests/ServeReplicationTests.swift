@@ -91,7 +91,7 @@ import Vault
         let friend = ServeOwner()
         let source = try Source(friend)
         let total = source.packs.reduce(0) { $0 + $1.bytes.count }
-        for count in stride(from: 0, to: 36, by: 3) {
+        for count in stride(from: 0, to: 36, by: 5) {
             let rules = ServeRules()
             let disk = SimulatedDisk()
             let service = rules.service(disk, own: ServeOwner().key.id, bufferBytes: bufferBytes)
@@ -129,4 +129,36 @@ import Vault
         _ = try SnapshotUpload(from: source.vault, to: SessionLink(world.session())).run()
         try source.requireAll(in: world.vault())
     }
+}
+
+/// The same on the disk of this machine, which has its own ideas about alignment and caches.
+@Test("packs of the greatest length come and go on a real disk, with memory for them and without", arguments: [48 << 20, 1])
+func serveOnRealDisk(_ bufferBytes: Int) throws {
+    let disk = RealDisk()
+    let home = RawPath("/tmp/bakare-serve-\(Bytes32.random().hex.prefix(16))")
+    func remove(_ path: RawPath) throws {
+        for name in try disk.list(path) {
+            let inner = path.appending(name)
+            if try disk.status(inner)?.isDirectory == true { try remove(inner) } else { try disk.unlink(inner) }
+        }
+        try disk.removeDirectory(path)
+    }
+    try disk.makeDirectory(home)
+    defer { try? remove(home) }
+    let friend = ServeOwner()
+    let service = VaultService(
+        disk: disk, directory: home.appending("vault"), own: ServeOwner().key.id, reserveBytes: { 0 },
+        policy: { _ in ServingPolicy(quotaBytes: 100 << 20, mayStore: true) }, isForgotten: { _ in false },
+        bufferBytes: bufferBytes, trashGraceSeconds: 0, now: { 0 }, log: { Issue.record("\($0)") })
+    let session = service.session(peer: friend.identity(), trust: .friend, handshakeHash: [])
+    let packs = [Limits.packBytesMax, (5 << 20) + 17, 100].enumerated().map { ServePack($1, seed: UInt64($0)) }
+    for pack in packs { try session.put(pack) }
+    for pack in packs { #expect(try session.got(pack) == pack.bytes) }
+    let vault = try Vault(disk: disk, directory: home.appending("vault"), owner: friend.key.id, create: false)
+    #expect(try Int(#require(session.vaultState).usedBytes) == vault.footprint().bytes)
+    #expect(try vault.scrub(readData: 1, seed: 0, repair: false).strangers == [])
+    session.end()
+    #expect(service.freeBufferBytes == bufferBytes)
+    try service.remove(friend.key.id)
+    #expect(try disk.list(home.appending("vault")) == [])
 }
