@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 BINARY := .build/release/bakare-node
 SWIFT_SOURCES := Package.swift Sources Tests
 
-.PHONY: help deps build test lint fuzz bench demo install
+.PHONY: help deps build test lint lab fuzz bench demo install
 
 help:
 	@echo "make demo      back up, change, list, compare and restore real files of this machine (about 3 minutes)"
@@ -12,6 +12,7 @@ help:
 	@echo "make build     the program: $(BINARY)"
 	@echo "make install   to $(PREFIX) (PREFIX=...)"
 	@echo "make deps      Debian packages that are missing"
+	@echo "make lab       nodes on hosts of their own, in network namespaces (needs root)"
 	@echo "make lint      format and house rules"
 	@echo "make fuzz      every decoder under libFuzzer, a minute each"
 	@echo "make bench     beside restic and borg on the same files, with ratios"
@@ -27,6 +28,9 @@ test: deps lint
 
 lint:
 	swift-format lint --strict -r $(SWIFT_SOURCES)
+
+lab: deps
+	.ci/tests --filter LabTests
 
 fuzz: deps
 	Tests/Fuzzing/run

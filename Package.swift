@@ -58,8 +58,16 @@ let package = Package(
         module("Archive", ["Chunking", "Cryptography", "HostFiles", "Ledger", "Vault", "BackupFormat"]),
         module("BackupNode", ["Archive", "Vault", "Ledger", "Cryptography", "HostFiles", "BackupFormat"]),
         module("NodeRuntime", ["PeerProtocol", "Cryptography", "HostFiles", "BackupFormat", nioCore, nioPosix]),
+        module(
+            "Daemon",
+            [
+                "BackupNode", "Archive", "Peers", "Replication", "Placement", "Control", "Discovery", "NodeRuntime",
+                "PeerProtocol",
+                "Ledger", "Vault", "Cryptography", "HostFiles", "BackupFormat",
+            ]),
         .executableTarget(
-            name: "BakareNode", dependencies: ["BackupNode", "Archive", "HostFiles", "BackupFormat", arguments],
+            name: "BakareNode",
+            dependencies: ["Daemon", "Peers", "BackupNode", "Archive", "HostFiles", "BackupFormat", arguments],
             swiftSettings: strict),
 
         tests("BackupFormat", ["BackupFormat"]),
@@ -85,6 +93,8 @@ let package = Package(
         tests(
             "NodeRuntime",
             ["NodeRuntime", "PeerProtocol", "Cryptography", "HostFiles", "BackupFormat", nioCore, nioPosix, "TestSupport"]),
+        tests("Daemon", ["Daemon", "Peers", "PeerProtocol", "Cryptography", "BackupFormat", "TestSupport"]),
+        tests("NodeLab", ["LabHarness", "BakareNode"]),
         tests("Tidy", []),
         tests("EndToEnd", ["CLinux"]),
 

@@ -6,14 +6,17 @@ internal import Vault
 
 extension ArchiveStore {
     /// Forgets snapshots: their records go, and a later sweep frees what only they needed.
-    package func forget(_ ids: [SnapshotID]) throws(ArchiveError) {
-        guard !ids.isEmpty else { return }
+    /// Answers the order, for peers who keep them too; nil if there was nothing to forget.
+    @discardableResult
+    package func forget(_ ids: [SnapshotID]) throws(ArchiveError) -> ForgetOrder? {
+        guard !ids.isEmpty else { return nil }
         let order = signForget(ids, certificate: identity.certificate, with: identity.node)
         do {
             _ = try vault.forget(order)
         } catch {
             throw ArchiveError(.storage, "forget", "\(error)")
         }
+        return order
     }
 
     /// Frees what no snapshot needs.

@@ -7,6 +7,16 @@ package enum Role: UInt8, Sendable, Hashable, CaseIterable {
     /// Stores for others, and backs up nothing.
     case persister = 3
     case both = 4
+
+    /// As TXT records, `bakare.toml` and JSON name it.
+    package var name: String {
+        switch self {
+        case .auto: "auto"
+        case .publisher: "publisher"
+        case .persister: "persister"
+        case .both: "both"
+        }
+    }
 }
 
 /// What a node tells one peer of itself, so that both work out the same agreement. Sizes are in bytes.

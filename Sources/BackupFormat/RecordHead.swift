@@ -1,6 +1,6 @@
 extension ByteWriter {
     /// The eight letters that name a kind of record, and the version of the formats.
-    mutating func head(_ magic: StaticString) {
+    package mutating func head(_ magic: StaticString) {
         raw(UnsafeRawBufferPointer(start: magic.utf8Start, count: magic.utf8CodeUnitCount))
         byte(formatVersion)
     }
@@ -13,7 +13,7 @@ extension ByteWriter {
 
 extension ByteReader {
     /// Checks the letters and version that ``ByteWriter/head(_:)`` writes.
-    mutating func head(_ magic: StaticString) throws(FormatError) {
+    package mutating func head(_ magic: StaticString) throws(FormatError) {
         let expected = UnsafeRawBufferPointer(start: magic.utf8Start, count: magic.utf8CodeUnitCount)
         guard try bytes(expected.count).elementsEqual(expected) else { throw error(.unknown) }
         guard try byte() == formatVersion else { throw error(.unknown) }

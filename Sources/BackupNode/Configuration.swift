@@ -24,6 +24,8 @@ package struct Configuration: Sendable {
     /// The smallest `memory` with which everything still works.
     package static let memoryBytesMin = 64 << 20
 
+    package static let standardPort: UInt16 = 4747
+
     /// The limit on the memory of the whole process.
     package var memoryBytes = 256 << 20
     /// The name that snapshots carry; nil for the machine's own.
@@ -42,6 +44,19 @@ package struct Configuration: Sendable {
     package var trashDays = 7
     /// Whether a write-only device remembers the last state of its files, so that a backup of what did not change is quick.
     package var keepsMemo = false
+
+    /// Where `start` listens; port 0 is any free one.
+    package var listen = PeerAddress(host: "::", port: Configuration.standardPort)
+    package var role = Role.auto
+    /// On how many nodes besides this one each snapshot is to be.
+    package var replicas = 2
+    /// Kept free on the vault's disk, whatever peers may store.
+    package var reserveBytes = 1 << 30
+    /// Peers to dial where nothing finds them by itself.
+    package var peerAddresses: [PeerAddress] = []
+    /// Where others reach this node, if that is not where it listens: for invitations.
+    package var advertised: [PeerAddress] = []
+    package var discovers = true
 
     /// By the name of the key; a name that is missing has its default.
     package var origins: [String: Origin] = [:]

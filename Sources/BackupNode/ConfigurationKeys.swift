@@ -29,7 +29,7 @@ struct ConfigurationKey {
         return paths.allSatisfy { $0.bytes.first == UInt8(ascii: "/") } ? paths : nil
     }
 
-    private static func switchKey(_ name: String, _ path: WritableKeyPath<Configuration, Bool>) -> ConfigurationKey {
+    static func switchKey(_ name: String, _ path: WritableKeyPath<Configuration, Bool>) -> ConfigurationKey {
         ConfigurationKey(name: name, expects: "true or false", show: { "\($0[keyPath: path])" }) { configuration, value in
             guard case .bool(let flag) = value else { return false }
             configuration[keyPath: path] = flag
@@ -37,7 +37,7 @@ struct ConfigurationKey {
         }
     }
 
-    private static func count(
+    static func count(
         _ name: String, _ path: WritableKeyPath<Configuration, Int>, in range: ClosedRange<Int>
     ) -> ConfigurationKey {
         let expects = "a whole number from \(range.lowerBound) to \(describeCount(range.upperBound))"
@@ -64,7 +64,7 @@ struct ConfigurationKey {
             })
     }
 
-    private static func bytes(_ value: ConfigurationValue) -> Int? {
+    static func bytes(_ value: ConfigurationValue) -> Int? {
         switch value {
         case .int(let count): count >= 0 ? count : nil
         case .string(let text): byteCount(text)
@@ -72,10 +72,10 @@ struct ConfigurationKey {
         }
     }
 
-    private static func showStrings(_ texts: [String]) -> String { JSON.array(texts.map { .string($0) }).text }
+    static func showStrings(_ texts: [String]) -> String { JSON.array(texts.map { .string($0) }).text }
 
     /// All keys, in the order of the commented example.
-    static func all() -> [ConfigurationKey] { general() + sources() + retention() + others() }
+    static func all() -> [ConfigurationKey] { general() + sources() + retention() + others() + peers() }
 
     private static func general() -> [ConfigurationKey] {
         [
@@ -168,7 +168,7 @@ struct ConfigurationKey {
 }
 
 /// A size as it would be written: the largest binary unit that it is a whole number of.
-private func showSize(_ bytes: Int) -> String {
+func showSize(_ bytes: Int) -> String {
     for (unit, shift) in [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)] where bytes > 0 && bytes % (1 << shift) == 0 {
         return "\"\(bytes >> shift)\(unit)\""
     }

@@ -57,5 +57,28 @@ extension Configuration {
         # need not be read again. Whoever takes over the device can read them there.
         #keep_memo = false
 
+        [peers]
+        # Where `bakare-node start` listens for other nodes: all addresses of this machine.
+        #listen = "[::]:4747"
+
+        # "publisher": back up, store nothing for others. "persister": store for others. "both". "auto": publish if there is
+        # something to back up, persist if there is room.
+        #role = "auto"
+
+        # On how many nodes besides this one each snapshot is to be.
+        #replicas = 2
+
+        # What is always kept free on the vault's disk, whatever other nodes may store here.
+        #reserve = "1GiB"
+
+        # Nodes to dial that this network's announcements (mDNS) do not show, as in ["nas.example:4747"].
+        #addresses = []
+
+        # Where other nodes reach this one from outside, for invitations: behind a router, its name and the forwarded port.
+        #advertise = []
+
+        # Announce this node on the local network, and find others there (needs avahi-daemon).
+        #discovery = true
+
         """
 }

@@ -44,6 +44,8 @@ package struct Home: Sendable {
     package var keysDirectory: RawPath { directory.appending("keys") }
     package var vaultDirectory: RawPath { directory.appending("vault") }
     package var ledgerDirectory: RawPath { directory.appending("ledger") }
+    /// Whom the node knows, and what was ordered that they may not know yet.
+    package var peersDirectory: RawPath { directory.appending("peers") }
     /// The last `bakare.toml` that was right, under parity.
     var lastConfigurationFile: RawPath { directory.appending("bakare.toml.last") }
 }
@@ -143,7 +145,7 @@ extension Home {
     }
 
     private func isOurs(_ name: RawPath) -> Bool {
-        ["keys", "vault", "ledger", "bakare.toml", "bakare.toml.last", "lost+found"].contains(name)
+        ["keys", "vault", "ledger", "peers", "control", "bakare.toml", "bakare.toml.last", "lost+found"].contains(name)
             || ["keys.new-", "bakare.toml.new-"].contains { name.bytes.starts(with: $0.utf8) }
     }
 

@@ -108,7 +108,10 @@ package final class Node: Sendable {
         guard !keys.isWriteOnly else {
             throw NodeError(.notAllowed, "forget", "this device is write-only: forget where the owner key is")
         }
-        do { try store.forget(snapshots) } catch { throw NodeError(error) }
+        let order: ForgetOrder?
+        do { order = try store.forget(snapshots) } catch { throw NodeError(error) }
+        // After it: an order without the removal would keep peers from holding what is still wanted.
+        if let order { try OrderFolder(home).add(order) }
     }
 
     /// Frees what no snapshot needs. `now` is nanoseconds since 1970.

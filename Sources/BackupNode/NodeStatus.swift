@@ -14,8 +14,8 @@ extension Node {
     /// Older than this many seconds, the last backup is worth a warning.
     private static let staleSeconds = 7 * 86_400
 
-    /// `now` is nanoseconds since 1970.
-    package func status(now: Int64) throws(NodeError) -> NodeStatus {
+    /// `now` is nanoseconds since 1970. `peers` are those known; `isRunning` tells whether `start` runs on this home.
+    package func status(now: Int64, peers: [PeerReport], isRunning: Bool) throws(NodeError) -> NodeStatus {
         let catalog = keys.isWriteOnly ? SnapshotCatalog() : try catalog()
         let all = catalog.snapshots
         let usage: VaultUsage
@@ -27,7 +27,7 @@ extension Node {
         add("home", home.directory.description)
         add("owner", String(keys.publisher.owner.hex.prefix(16)))
         add("device", "\(keys.identity.certificate?.name ?? "?")  \(keys.identity.key.id.hex.prefix(16))")
-        add("roles", keys.isWriteOnly ? "publisher (write-only), persister" : "publisher, persister")
+        add("role", configuration.role.name + (keys.isWriteOnly ? " (write-only)" : ""))
         let sources = configuration.sourcePaths.map(\.description).joined(separator: " ")
         add("sources", sources.isEmpty ? "none in bakare.toml" : sources)
         if let last {
@@ -40,9 +40,9 @@ extension Node {
         if !keys.isWriteOnly { add("snapshots", describeCount(all.count)) }
         add("vault", "\(describeCount(usage.packs, "pack")), \(describeBytes(usage.packBytes))")
         if let free { add("free space", describeBytes(free)) }
-        add("replicas", "0 of 2 besides this node; \(describeCount(usage.packs, "pack")) with none")
-        add("placement", "no other node is known")
-        add("quota", "none given, none taken")
+        let spread = replicaCounts(now: now).spread(of: all.map(\.id))
+        let standing = PeerStanding(peers, spread.packs, target: configuration.replicas, isRunning: isRunning)
+        for (title, text) in standing.lines { add(title, text) }
         if let last, now - last.time > Int64(Node.staleSeconds) * 1_000_000_000 {
             status.warnings.append("the last backup is more than a week old")
         }
@@ -58,16 +58,16 @@ extension Node {
         if !catalog.damaged.isEmpty {
             status.warnings.append("\(describeCount(catalog.damaged.count, "snapshot")) cannot be read; run `check --repair`")
         }
-        if usage.packs > 0 {
-            status.warnings.append("not protected: no other node holds these backups")
-        }
+        status.warnings += standing.warnings(hasBackups: usage.packs > 0, unprotected: spread.unprotected)
         if let free, free < 1 << 30 { status.warnings.append("less than 1 GiB is free where the vault is") }
-        status.json = json(all.count, last, usage, free, status.warnings)
+        let isProtected = !all.isEmpty && spread.unprotected == 0
+        status.json = json(all.count, last, usage, free, standing.members(isProtected: isProtected), status.warnings)
         return status
     }
 
     private func json(
-        _ count: Int, _ last: SnapshotSummary?, _ usage: VaultUsage, _ free: Int?, _ warnings: [String]
+        _ count: Int, _ last: SnapshotSummary?, _ usage: VaultUsage, _ free: Int?,
+        _ standing: [(key: String, value: JSON)], _ warnings: [String]
     ) -> JSON {
         var members = pathMembers(home.directory, key: "home")
         func add(_ key: String, _ value: JSON) { members.append((key: key, value: value)) }
@@ -75,19 +75,22 @@ extension Node {
         add("device", .string(keys.identity.key.id.hex))
         add("name", keys.identity.certificate.map { .string($0.name) } ?? .null)
         add("write_only", .bool(keys.isWriteOnly))
-        add("roles", .array([.string("publisher"), .string("persister")]))
+        let roles: [String] =
+            switch configuration.role {
+            case .auto, .both: ["publisher", "persister"]
+            case .publisher: ["publisher"]
+            case .persister: ["persister"]
+            }
+        add("roles", .array(roles.map { .string($0) }))
         members += pathsMembers(configuration.sourcePaths, key: "sources")
-        add("last_backup", last?.json ?? .null)
+        let counts = replicaCounts(now: currentTime())
+        add("last_backup", last.map { $0.json(counts[$0.id]) } ?? .null)
         add("next_backup", .null)
         add("snapshots", keys.isWriteOnly ? .null : .int(count))
         add("packs", .int(usage.packs))
         add("stored_bytes", .int(usage.packBytes))
         add("free_bytes", free.map { .int($0) } ?? .null)
-        add("packs_by_replicas", .object(["0": .int(usage.packs)]))
-        add("placement", .array([]))
-        add("quota_given", .array([]))
-        add("quota_taken", .array([]))
-        add("protected", .bool(false))
+        members += standing
         add("warnings", .array(warnings.map { .string($0) }))
         return .object(members)
     }

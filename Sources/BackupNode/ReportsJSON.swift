@@ -1,11 +1,6 @@
 package import Archive
 internal import BackupFormat
 
-/// How many nodes besides this one hold proven copies of a snapshot's packs, and how many should.
-private let replication: [(key: String, value: JSON)] = [
-    (key: "replicas", value: .int(0)), (key: "target", value: .int(2)), (key: "protected", value: .bool(false)),
-]
-
 private func member(_ key: String, _ value: JSON) -> (key: String, value: JSON) { (key: key, value: value) }
 
 extension FileProblem {
@@ -15,7 +10,7 @@ extension FileProblem {
 }
 
 extension BackupReport {
-    package var json: JSON {
+    package func json(_ replicas: ReplicaCount) -> JSON {
         .object(
             [
                 member("snapshot", snapshot.map { .string($0.hex) } ?? .null), member("files", .int(files)),
@@ -23,12 +18,12 @@ extension BackupReport {
                 member("stored_bytes", .int(storedBytes)), member("unchanged_files", .int(unchangedFiles)),
                 member("errors", .array(errors.map(\.json))), member("error_count", .int(max(errorCount, errors.count))),
                 member("seconds", .number(seconds)),
-            ] + replication)
+            ] + replicas.members)
     }
 }
 
 extension SnapshotSummary {
-    package var json: JSON {
+    package func json(_ replicas: ReplicaCount) -> JSON {
         .object(
             [member("id", .string(id.hex)), member("time", .string(timestampText(time))), member("host", .string(host))]
                 + pathsMembers(paths)
@@ -36,7 +31,7 @@ extension SnapshotSummary {
                     member("tags", .array(tags.map { .string($0) })), member("files", .int(files)),
                     member("dirs", .int(directories)), member("bytes", .int(bytes)), member("errors", .int(errorCount)),
                     member("device", .string(device.hex)),
-                ] + replication)
+                ] + replicas.members)
     }
 }
 

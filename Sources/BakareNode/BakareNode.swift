@@ -89,6 +89,11 @@ struct Bakare: ParsableCommand {
                     RecoverCommand.self,
                 ]),
             CommandGroup(
+                name: "Other nodes:",
+                subcommands: [
+                    StartCommand.self, PeersCommand.self, InviteCommand.self, JoinCommand.self, UnpairCommand.self,
+                ]),
+            CommandGroup(
                 name: "Keeping well:",
                 subcommands: [CheckCommand.self, StatusCommand.self, KeyCommand.self, ConfigCommand.self]),
         ])

@@ -2,6 +2,7 @@ internal import Archive
 internal import ArgumentParser
 internal import BackupFormat
 internal import BackupNode
+internal import Daemon
 
 /// Options that every command takes.
 struct GlobalOptions: ParsableArguments {
@@ -128,6 +129,15 @@ struct Session {
         guard opened.isNew else { return }
         Standard.error.line("bakare-node: made a new home in \(home.directory)")
         if let owner = opened.keys.owner { Standard.error.write(recoveryNotice(owner.recoveryText)) }
+    }
+
+    /// Lets the node that runs on this home, if one does, look at what has changed. It would find out by itself a little later.
+    func tellRunningNode() { try? RunningNode.find(home)?.changed() }
+
+    /// The peers as the running node sees them, or as they were known last.
+    func peers(_ keys: HomeKeys) throws(NodeError) -> (peers: [PeerReport], isRunning: Bool) {
+        guard let running = try RunningNode.find(home) else { return (try PeerReport.offline(home, keys), false) }
+        return (try running.peers(), true)
     }
 
     /// Runs an operation with its progress shown, until it ends or is interrupted. Problems with single files are named

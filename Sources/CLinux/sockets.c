@@ -77,3 +77,18 @@ int64_t linux_receive(int32_t fd, void *bytes, size_t length) {
     while (count < 0 && errno == EINTR);
     return count < 0 ? -errno : count;
 }
+
+int32_t linux_notify(const void *path, size_t length, const void *message, size_t bytes) {
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    if (length < 2 || length >= sizeof to.sun_path) return -ENAMETOOLONG;
+    memcpy(to.sun_path, path, length);
+    // An abstract name begins with a zero byte, which the variable writes as `@`.
+    if (to.sun_path[0] == '@') to.sun_path[0] = 0;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    socklen_t size = offsetof(struct sockaddr_un, sun_path) + length + (to.sun_path[0] ? 1 : 0);
+    ssize_t sent = sendto(fd, message, bytes, MSG_NOSIGNAL, (struct sockaddr *)&to, size);
+    if (sent < 0) return failed(fd);
+    close(fd);
+    return 0;
+}

@@ -3,7 +3,7 @@ package import BackupFormat
 /// What a node tells everyone on its network of itself.
 package struct Announcement: Sendable, Hashable {
     package let id: DeviceID
-    /// Where it listens (TCP).
+    /// Where it listens (TCP); 0 for one that only looks for others, and is not announced.
     package var port: UInt16
     package var role: Role
     /// Free for others; announced rounded down to a power of two of GiB.
@@ -25,7 +25,7 @@ package struct Announcement: Sendable, Hashable {
     /// The strings of its TXT record, `txtvers` first as RFC 6763 (6.7) wants it.
     package var text: [String] {
         [
-            "txtvers=1", "id=\(id.hex)", "role=\(role.announced)", "free=\(roundedGibibytes(freeBytes))",
+            "txtvers=1", "id=\(id.hex)", "role=\(role.name)", "free=\(roundedGibibytes(freeBytes))",
             "proto=\(protocolVersion)",
         ]
     }
@@ -63,16 +63,4 @@ package func readableName(_ bytes: [UInt8], bytesMax: Int = DiscoveryLimits.name
         result.unicodeScalars.append(shown)
     }
     return result
-}
-
-extension Role {
-    /// As a TXT record says it.
-    var announced: String {
-        switch self {
-        case .auto: "auto"
-        case .publisher: "publisher"
-        case .persister: "persister"
-        case .both: "both"
-        }
-    }
 }

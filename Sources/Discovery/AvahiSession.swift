@@ -49,12 +49,14 @@ final class AvahiSession {
         let browser = self.browser ?? AvahiBrowser(client, ownID: ownID, report: report)
         self.browser = browser
         browser.advance(now: now)
+        failure = failure ?? browser.failure
+        guard announcement.port > 0 else { return }
         let registration = self.registration ?? AvahiRegistration(client)
         self.registration = registration
         if isHostRenamed { registration.withdraw() }
         isHostRenamed = false
         if state == AVAHI_CLIENT_S_RUNNING { registration.keep(announcement, now: now) }
-        failure = failure ?? browser.failure ?? registration.failure
+        failure = failure ?? registration.failure
     }
 
     /// Frees everything, which makes the daemon take the announcement back; everyone found is gone.

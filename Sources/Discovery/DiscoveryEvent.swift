@@ -10,7 +10,7 @@ package struct DiscoveredPeer: Sendable, Hashable {
     /// Rounded down, in bytes.
     package let freeBytes: UInt64?
     /// At least one, each once, in the order in which to try them.
-    package let addresses: [PeerAddress]
+    package let addresses: [ServiceAddress]
 }
 
 /// What discovery tells of.

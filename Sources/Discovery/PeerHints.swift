@@ -22,7 +22,7 @@ package struct PeerHints: Sendable, Hashable {
         else { return nil }
         self.id = id
         self.protocolVersion = protocolVersion
-        role = Role.allCases.first { Array($0.announced.utf8) == values["role"] }
+        role = Role.allCases.first { Array($0.name.utf8) == values["role"] }
         freeBytes = number(values["free"]).flatMap { $0 <= UInt64.max >> 30 ? $0 << 30 : nil }
     }
 }

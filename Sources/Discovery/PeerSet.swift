@@ -55,7 +55,7 @@ package struct PeerSet: Sendable {
 
     private struct Answer {
         let hints: PeerHints
-        let address: PeerAddress
+        let address: ServiceAddress
         /// When it came, as a count: of answers that disagree, the latest counts.
         let order: UInt64
     }
@@ -92,7 +92,7 @@ package struct PeerSet: Sendable {
         case .resolved(let key, let address, let port, let text):
             guard answers[key] != nil else { return [] }
             guard let hints = PeerHints(text: text), hints.id != ownID,
-                let address = PeerAddress(bytes: address, port: port, interface: UInt32(exactly: key.interface) ?? 0)
+                let address = ServiceAddress(bytes: address, port: port, interface: UInt32(exactly: key.interface) ?? 0)
             else { return void(key) }
             return take(key, hints, address)
         case .daemonLost:
@@ -131,7 +131,7 @@ package struct PeerSet: Sendable {
         return former?.answer.map { leave(key, $0.hints.id) } ?? []
     }
 
-    private mutating func take(_ key: ServiceKey, _ hints: PeerHints, _ address: PeerAddress) -> [Effect] {
+    private mutating func take(_ key: ServiceKey, _ hints: PeerHints, _ address: ServiceAddress) -> [Effect] {
         let former = answers[key]?.answer?.hints.id
         let keys = members[hints.id]?.keys
         let hasRoom = keys.map { $0.count < DiscoveryLimits.answersPerPeerMax } ?? (members.count < DiscoveryLimits.peersMax)

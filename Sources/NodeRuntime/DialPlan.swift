@@ -1,3 +1,5 @@
+package import BackupFormat
+
 /// When to dial which of a peer's addresses: a value that is told what happened and says what to do, and dials nothing itself.
 ///
 /// It goes through the addresses in order, begins with the next when one has failed or has taken ``stagger`` without an answer, and

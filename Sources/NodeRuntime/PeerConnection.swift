@@ -5,7 +5,7 @@ package import PeerProtocol
 /// A session with a peer, for threads that may block. It is handed out when both sides have said hello.
 ///
 /// When the session ends, everybody who waits is told why, and so is everybody who comes later.
-package final class PeerConnection: Sendable {
+package final class PeerConnection: PeerLink {
     package let peer: PeerIdentity
     package let trust: Trust
     /// What the peer said of itself at first; ``TransportEvents/offered(_:_:)`` tells of changes.
@@ -35,8 +35,8 @@ package final class PeerConnection: Sendable {
     package var ended: PeerProtocolError? { driver.outbox.ended }
 
     /// Asks, and waits for the answer. Not from an event loop, nor from any thread that others wait for.
-    package func request(_ request: Request, bulk: ArraySlice<UInt8> = []) throws(PeerProtocolError) -> Reply {
-        let reply = ConditionLock<Result<Reply, PeerProtocolError>?>(nil)
+    package func request(_ request: Request, bulk: ArraySlice<UInt8> = []) throws(PeerProtocolError) -> PeerReply {
+        let reply = ConditionLock<Result<PeerReply, PeerProtocolError>?>(nil)
         try submit(request, bulk: bulk) { result in reply.withLock { $0 = result } }
         return try reply.wait { $0 }.get()
     }

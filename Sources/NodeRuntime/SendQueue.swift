@@ -1,15 +1,6 @@
 internal import BackupFormat
 package import PeerProtocol
 
-/// What a peer answered.
-package struct Reply: Sendable, Hashable {
-    package let answer: Answer
-    package let bulk: [UInt8]
-}
-
-/// Called once, on an event loop: must be short and must not block.
-package typealias ReplyHandler = @Sendable (Result<Reply, PeerProtocolError>) -> Void
-
 /// What waits to be sent.
 package enum Outgoing: Sendable {
     case request(Request, ArraySlice<UInt8>, ReplyHandler)

@@ -128,7 +128,7 @@ final class SessionDriver: ChannelInboundHandler, @unchecked Sendable {
                         connection, PeerRequest(id: id, request: request, bulk: bulk, creditBytes: creditBytes))
                 }
             case .answered(let id, let answer, let bulk, let creditBytes):
-                waiting.removeValue(forKey: id)?(.success(Reply(answer: answer, bulk: bulk)))
+                waiting.removeValue(forKey: id)?(.success(PeerReply(answer, bulk: bulk)))
                 // Whoever asks has room for the answer: credit need not wait for him.
                 answeredBytes += creditBytes
             case .creditGrew: break

@@ -6,7 +6,16 @@ package final class ReplicationProgress: Sendable {
     private let bytesReceivedCount = Atomic<Int>(0)
     private let isStopped = Atomic<Bool>(false)
 
-    package init() {}
+    private let isStoppedElsewhere: @Sendable () -> Bool
+    private let onReceived: @Sendable (Int) -> Void
+
+    /// `isStopping` is asked at each step; `onReceived` is told of bytes as they come, from any thread.
+    package init(
+        isStopping: @escaping @Sendable () -> Bool = { false }, onReceived: @escaping @Sendable (Int) -> Void = { _ in }
+    ) {
+        isStoppedElsewhere = isStopping
+        self.onReceived = onReceived
+    }
 
     package var bytesSent: Int { bytesSentCount.load(ordering: .relaxed) }
     package var bytesReceived: Int { bytesReceivedCount.load(ordering: .relaxed) }
@@ -15,9 +24,12 @@ package final class ReplicationProgress: Sendable {
     package func stop() { isStopped.store(true, ordering: .relaxed) }
 
     func sent(_ bytes: Int) { bytesSentCount.add(bytes, ordering: .relaxed) }
-    func received(_ bytes: Int) { bytesReceivedCount.add(bytes, ordering: .relaxed) }
+    func received(_ bytes: Int) {
+        bytesReceivedCount.add(bytes, ordering: .relaxed)
+        onReceived(bytes)
+    }
 
     func requireGoing() throws(ReplicationError) {
-        if isStopped.load(ordering: .relaxed) { throw ReplicationError(.stopped, "stopped") }
+        if isStopped.load(ordering: .relaxed) || isStoppedElsewhere() { throw ReplicationError(.stopped, "stopped") }
     }
 }

@@ -1,6 +1,6 @@
 package import BackupFormat
 internal import Cryptography
-internal import PeerProtocol
+package import PeerProtocol
 package import Vault
 
 /// What was brought back from peers.

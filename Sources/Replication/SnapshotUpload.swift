@@ -1,6 +1,6 @@
 package import BackupFormat
 internal import Cryptography
-internal import PeerProtocol
+package import PeerProtocol
 package import Vault
 
 /// What one round with one peer came to.
@@ -31,8 +31,11 @@ package struct SnapshotUpload: Sendable {
     /// Commits every snapshot there that is committed here and is not there, or not in this revision. Those that share the most with
     /// what is there come first: the oldest.
     ///
-    /// `known` are revisions that were seen there before: it saves asking for each record.
-    package func run(known: [SnapshotID: UInt64] = [:]) throws(ReplicationError) -> UploadReport {
+    /// `known` are revisions that were seen there before: it saves asking for each record. `committed` is told of each snapshot that is
+    /// found or made committed there, with its revision.
+    package func run(
+        known: [SnapshotID: UInt64] = [:], committed: (SnapshotID, UInt64) -> Void = { _, _ in }
+    ) throws(ReplicationError) -> UploadReport {
         var report = UploadReport()
         let there = Set(try peer.snapshots())
         var records: [SnapshotRecord] = []
@@ -65,6 +68,7 @@ package struct SnapshotUpload: Sendable {
             } else {
                 report.committed[record.id] = record.revision
             }
+            if let revision = report.committed[record.id] { committed(record.id, revision) }
             last = record.id
         }
         report.sentBytes = progress.bytesSent

@@ -123,30 +123,30 @@ import Testing
     }
 }
 
-@Suite("Peer address") struct PeerAddressTests {
+@Suite("Service address") struct ServiceAddressTests {
     @Test("keeps the interface of a link-local IPv6 address, and of no other")
     func interfaces() {
-        #expect(PeerAddress(bytes: linkLocal, port: 7, interface: 3)?.description == "[fe80::1%3]:7")
-        #expect(PeerAddress(bytes: linkLocal, port: 7, interface: 0) == nil)
-        #expect(PeerAddress(bytes: [10, 0, 0, 1], port: 7, interface: 3)?.description == "10.0.0.1:7")
+        #expect(ServiceAddress(bytes: linkLocal, port: 7, interface: 3)?.description == "[fe80::1%3]:7")
+        #expect(ServiceAddress(bytes: linkLocal, port: 7, interface: 0) == nil)
+        #expect(ServiceAddress(bytes: [10, 0, 0, 1], port: 7, interface: 3)?.description == "10.0.0.1:7")
         var global = linkLocal
         global[0] = 0x20
-        #expect(PeerAddress(bytes: global, port: 7, interface: 3)?.description == "[2080::1]:7")
+        #expect(ServiceAddress(bytes: global, port: 7, interface: 3)?.description == "[2080::1]:7")
     }
 
     @Test("is none that leads to this machine itself, to many, or nowhere")
     func refused() {
         var loopback = [UInt8](repeating: 0, count: 16)
-        #expect(PeerAddress(bytes: loopback, port: 7, interface: 2) == nil)
+        #expect(ServiceAddress(bytes: loopback, port: 7, interface: 2) == nil)
         loopback[15] = 1
-        #expect(PeerAddress(bytes: loopback, port: 7, interface: 2) == nil)
+        #expect(ServiceAddress(bytes: loopback, port: 7, interface: 2) == nil)
         let mapped: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1]
-        #expect(PeerAddress(bytes: mapped, port: 7, interface: 2) == nil)
-        #expect(PeerAddress(bytes: [0xff, 2] + [UInt8](repeating: 0, count: 13) + [1], port: 7, interface: 2) == nil)
+        #expect(ServiceAddress(bytes: mapped, port: 7, interface: 2) == nil)
+        #expect(ServiceAddress(bytes: [0xff, 2] + [UInt8](repeating: 0, count: 13) + [1], port: 7, interface: 2) == nil)
         for bytes: [UInt8] in [[127, 0, 0, 1], [0, 0, 0, 0], [224, 0, 0, 251], [255, 255, 255, 255], [], [1, 2, 3]] {
-            #expect(PeerAddress(bytes: bytes, port: 7, interface: 2) == nil)
+            #expect(ServiceAddress(bytes: bytes, port: 7, interface: 2) == nil)
         }
-        #expect(PeerAddress(bytes: [10, 0, 0, 1], port: 0, interface: 2) == nil)
+        #expect(ServiceAddress(bytes: [10, 0, 0, 1], port: 0, interface: 2) == nil)
     }
 }
 

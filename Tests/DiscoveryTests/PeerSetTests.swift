@@ -162,7 +162,7 @@ import Testing
     func model(seed: Int) {
         var choices = Choices(seed: UInt64(seed))
         var set = PeerSet(ownID: device(0))
-        var resolved: [ServiceKey: (id: Int, address: PeerAddress, text: Int)] = [:]
+        var resolved: [ServiceKey: (id: Int, address: ServiceAddress, text: Int)] = [:]
         var watched: Set<ServiceKey> = []
         var shown: [DeviceID: DiscoveredPeer] = [:]
         for _ in 0..<300 {
@@ -186,7 +186,7 @@ import Testing
                 effects = set.handle(.resolved(key, address: bytes, port: 7, text: record))
                 resolved[key] = nil
                 if watched.contains(key), id != 0, record.count > 1,
-                    let address = PeerAddress(bytes: bytes, port: 7, interface: UInt32(key.interface))
+                    let address = ServiceAddress(bytes: bytes, port: 7, interface: UInt32(key.interface))
                 {
                     resolved[key] = (id, address, free)
                 }

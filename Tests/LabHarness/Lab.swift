@@ -111,7 +111,9 @@ package struct LabHost: Sendable {
     package func run(_ command: String...) throws -> String { try lab.tell(["run", name] + command) }
 
     /// Starts a command that goes on beside the test.
-    package func start(_ command: String...) throws -> LabProcess {
+    package func start(_ command: String...) throws -> LabProcess { try start(command: command) }
+
+    package func start(command: [String]) throws -> LabProcess {
         let log = lab.newLog()
         return try LabProcess(lab: lab, pid: lab.tell(["start", name, log] + command), log: log)
     }

@@ -103,7 +103,7 @@ struct AdmissionTests {
             "", ":1", "nas", "nas:", "nas:0", "nas:65536", "nas:+1", "nas:1a", "2001:db8::7:1", "[::1]", "[]:1", "[::1]1",
         ]
         for text in others {
-            #expect(throws: NodeRuntimeError.self, "\(text)") { try PeerAddress(text) }
+            #expect(throws: AddressError.self, "\(text)") { try PeerAddress(text) }
         }
     }
 

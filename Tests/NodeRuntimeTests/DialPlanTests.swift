@@ -1,3 +1,4 @@
+import BackupFormat
 import NodeRuntime
 import TestSupport
 import Testing

@@ -1,3 +1,4 @@
+import BackupFormat
 import HostFiles
 import NIOCore
 import NIOPosix

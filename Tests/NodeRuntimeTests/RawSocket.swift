@@ -1,3 +1,4 @@
+import BackupFormat
 import Cryptography
 import Glibc
 import NodeRuntime

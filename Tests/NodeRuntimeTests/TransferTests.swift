@@ -47,7 +47,7 @@ struct TransferTests {
     func pipelined() throws {
         try withPair { server, client in
             let connection = try client.connection()
-            let replies = ConditionLock<[Int: Reply]>([:])
+            let replies = ConditionLock<[Int: PeerReply]>([:])
             for index in 0..<400 {
                 let count = 1 + index * 977 % 100_000
                 try connection.submit(get(index, count)) { result in

@@ -2,6 +2,7 @@ internal import Archive
 internal import ArgumentParser
 internal import BackupFormat
 internal import BackupNode
+internal import Daemon
 
 struct BackupCommand: NodeCommand {
     static let configuration = CommandConfiguration(
@@ -58,14 +59,43 @@ struct BackupCommand: NodeCommand {
         let request = try session.home.backupRequest(options, configuration, session.environment, now: currentTime())
         let node = try Node(session.home, keys, configuration)
         for path in request.paths { session.detail("backing up \(path)") }
+        let running = try? RunningNode.find(session.home)
         let report = try session.run("backing up") { progress, problem throws(NodeError) in
-            try node.backUp(request, progress, report: problem)
+            let work = { () throws(NodeError) in try node.backUp(request, progress, report: problem) }
+            guard let running else { return try work() }
+            return try running.duringBackup(work)
         }
-        session.answer(report.json)
         summarise(report, session)
-        if wait { session.warn("--wait: no other node is known, so that only this one has the snapshot") }
+        let count = try replicate(report, node, running, session)
+        session.answer(report.json(count))
         if report.errorCount > 0 || !report.errors.isEmpty { return .withProblems }
-        return wait ? .partly : .done
+        return wait && report.snapshot != nil && !count.isProtected ? .partly : .done
+    }
+
+    /// Lets the running node know; with `--wait`, until enough peers have the snapshot.
+    private func replicate(
+        _ report: BackupReport, _ node: Node, _ running: RunningNode?, _ session: Session
+    ) throws(NodeError) -> ReplicaCount {
+        let target = node.configuration.replicas
+        guard let snapshot = report.snapshot else { return ReplicaCount(replicas: 0, target: target) }
+        guard wait else { return node.replicaCounts(now: currentTime())[snapshot] }
+        guard let running else {
+            session.warn("--wait: no node runs on this home, so that only this one has the snapshot; run `bakare-node start`")
+            return ReplicaCount(replicas: 0, target: target)
+        }
+        let count = try session.run("copying to peers") { progress, _ throws(NodeError) in
+            try running.wait(for: snapshot, isStopping: { progress.isStopping }) { count in
+                session.detail("on \(count.replicas) of \(count.target) other nodes")
+            }
+        }
+        if count.isProtected {
+            session.tell("on \(describeCount(count.replicas, "other node"))")
+        } else {
+            session.warn(
+                "--wait: on \(count.replicas) of \(count.target) other nodes; the running node goes on when more are here"
+                    + " (`bakare-node peers`)")
+        }
+        return count
     }
 
     private func summarise(_ report: BackupReport, _ session: Session) {

@@ -52,7 +52,10 @@ struct ForgetCommand: NodeCommand {
         let groups = applyRetention(policy, to: all, now: currentTime(), calendar: CalendarTime.local)
         try requireSomethingKept(groups)
         let removed = groups.flatMap(\.remove)
-        if !dryRun, !removed.isEmpty { try node.forget(removed.map(\.id)) }
+        if !dryRun, !removed.isEmpty {
+            try node.forget(removed.map(\.id))
+            session.tellRunningNode()
+        }
         session.answer(.object(["dry_run": .bool(dryRun), "groups": .array(groups.map(\.json)), "removed": .int(removed.count)]))
         let namesDevices = Set(groups.map(\.device)).count > 1
         for group in groups { show(group, namesDevices, session) }
@@ -71,7 +74,10 @@ struct ForgetCommand: NodeCommand {
             ids.append(id)
             lines.append(found.map { line("remove", $0, []) } ?? "  remove  \(id.hex.prefix(8))  (cannot be read)")
         }
-        if !dryRun { try node.forget(ids) }
+        if !dryRun {
+            try node.forget(ids)
+            session.tellRunningNode()
+        }
         session.answer(
             .object(["dry_run": .bool(dryRun), "removed": .int(ids.count), "snapshots": .array(ids.map { .string($0.hex) })]))
         for line in lines { session.tell(line) }

@@ -7,21 +7,25 @@ struct SnapshotsCommand: NodeCommand {
         commandName: "snapshots", abstract: "List the snapshots, the oldest first.",
         discussion: """
             Other commands name a snapshot by the beginning of its id (4 digits or more),
-            by `latest`, or by `latest~2` for the second before it.
+            by `latest`, or by `latest~2` for the second before it. COPIES is on how many
+            nodes besides this one a snapshot is proven, and on how many it should be.
             """)
 
     @OptionGroup var global: GlobalOptions
 
     func execute(_ session: Session) throws -> ExitStatus {
-        let snapshots = try session.snapshots(of: try session.node(writing: false))
-        session.answer(.array(snapshots.map(\.json)))
+        let node = try session.node(writing: false)
+        let snapshots = try session.snapshots(of: node)
+        let replicas = node.replicaCounts(now: currentTime())
+        session.answer(.array(snapshots.map { $0.json(replicas[$0.id]) }))
         if snapshots.isEmpty {
             session.say("no snapshots yet; make one with `bakare-node backup PATH`")
             return .done
         }
         let now = currentTime()
         var table = Table([
-            ("ID", .left), ("TIME", .left), ("HOST", .left), ("FILES", .right), ("SIZE", .right), ("PATHS", .left),
+            ("ID", .left), ("TIME", .left), ("HOST", .left), ("FILES", .right), ("SIZE", .right), ("COPIES", .right),
+            ("PATHS", .left),
         ])
         for snapshot in snapshots {
             var paths = snapshot.paths.map(\.description).joined(separator: " ")
@@ -30,7 +34,9 @@ struct SnapshotsCommand: NodeCommand {
             if snapshot.isFromTheFuture(now) { paths += "  (from the future: a clock was wrong)" }
             table.add([
                 String(snapshot.id.hex.prefix(8)), CalendarTime.local(snapshot.time).minuteText, snapshot.host,
-                describeCount(snapshot.files), describeBytes(snapshot.bytes), paths,
+                describeCount(snapshot.files), describeBytes(snapshot.bytes),
+                "\(replicas[snapshot.id].replicas)/\(replicas[snapshot.id].target)",
+                paths,
             ])
         }
         for line in table.lines() { session.say(line) }

@@ -100,6 +100,8 @@ int32_t linux_flock(int32_t fd, int32_t exclusive);
 int32_t linux_unix_listen(int32_t directory, const void *name, size_t length, int32_t backlog);
 int32_t linux_unix_connect(int32_t directory, const void *name, size_t length);
 int32_t linux_accept(int32_t fd);
+// One datagram to a named socket, as sd_notify(3) has it; an abstract name begins with `@`.
+int32_t linux_notify(const void *path, size_t length, const void *message, size_t bytes);
 // The user id at the other end.
 int64_t linux_peer_user(int32_t fd);
 int32_t linux_shutdown(int32_t fd);

@@ -85,6 +85,9 @@ final class Running {
 
     func signal(_ number: Int32) { kill(pid, number) }
 
+    /// What it has written to stdout so far.
+    var outputSoFar: String { String(decoding: (try? contents(output)) ?? [], as: UTF8.self) }
+
     /// What it has written to stderr so far.
     var errorsSoFar: String { String(decoding: (try? contents(errors)) ?? [], as: UTF8.self) }
 

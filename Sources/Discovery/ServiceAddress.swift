@@ -1,7 +1,8 @@
+package import BackupFormat
 internal import Glibc
 
-/// Where a node may be reached by TCP.
-package struct PeerAddress: Hashable, Sendable, Comparable, CustomStringConvertible {
+/// Where a node may be reached by TCP, as the daemon tells it.
+package struct ServiceAddress: Hashable, Sendable, Comparable, CustomStringConvertible {
     /// 4 of IPv4 or 16 of IPv6, in network order.
     package let bytes: [UInt8]
     package let port: UInt16
@@ -31,19 +32,24 @@ package struct PeerAddress: Hashable, Sendable, Comparable, CustomStringConverti
     }
 
     /// Those that need no interface first, then IPv4 first, then by value.
-    package static func < (a: PeerAddress, b: PeerAddress) -> Bool {
+    package static func < (a: ServiceAddress, b: ServiceAddress) -> Bool {
         if (a.interface == 0) != (b.interface == 0) { return a.interface == 0 }
         if a.bytes.count != b.bytes.count { return a.bytes.count < b.bytes.count }
         if a.bytes != b.bytes { return a.bytes.lexicographicallyPrecedes(b.bytes) }
         return (a.port, a.interface) < (b.port, b.interface)
     }
 
+    /// For dialling; an interface is named by its number.
+    package var peerAddress: PeerAddress {
+        PeerAddress(host: interface == 0 ? host : "\(host)%\(interface)", port: port)
+    }
+
     /// `192.0.2.1:7000`, `[2001:db8::1]:7000` or `[fe80::1%2]:7000`.
-    package var description: String {
+    package var description: String { peerAddress.description }
+
+    private var host: String {
         var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         inet_ntop(bytes.count == 4 ? AF_INET : AF_INET6, bytes, &text, socklen_t(text.count))
-        let host = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        if bytes.count == 4 { return "\(host):\(port)" }
-        return interface == 0 ? "[\(host)]:\(port)" : "[\(host)%\(interface)]:\(port)"
+        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }

@@ -1,0 +1,52 @@
+internal import BackupFormat
+internal import BackupNode
+internal import HostFiles
+internal import NodeRuntime
+internal import PeerProtocol
+
+/// The sessions of a command that pairs or recovers: it asks, and serves nobody.
+final class CommandSessions: TransportEvents {
+    private struct State {
+        var asked: [(PeerConnection, PeerRequest)] = []
+        var isOver = false
+    }
+
+    private let state = ConditionLock(State())
+
+    func connected(_ connection: PeerConnection) {}
+    func offered(_ connection: PeerConnection, _ offer: Offer) {}
+    func disconnected(_ connection: PeerConnection, _ error: PeerProtocolError) {}
+    func refused(_ error: PeerProtocolError) {}
+    func requested(_ connection: PeerConnection, _ request: PeerRequest) {
+        state.withLock { $0.asked.append((connection, request)) }
+    }
+
+    /// Runs `body` with a transport that is stopped after it.
+    static func during<R>(
+        _ key: HandshakeSetup, owner: OwnerID, _ body: (PeerTransport) throws(NodeError) -> R
+    ) throws(NodeError) -> R {
+        let events = CommandSessions()
+        let basis = SessionBasis(handshake: key, acquaintances: Acquaintances(owner: owner), offer: Offer(role: .publisher))
+        let transport = PeerTransport(events: events) { basis }
+        let thread = WorkerThread(name: "refuse") { events.refuse() }
+        defer {
+            events.state.withLock { $0.isOver = true }
+            transport.stop()
+            thread?.join()
+        }
+        return try body(transport)
+    }
+
+    private func refuse() {
+        while true {
+            let next = state.wait { state -> (PeerConnection, PeerRequest)?? in
+                if state.isOver { return .some(nil) }
+                return state.asked.isEmpty ? nil : .some(state.asked.removeFirst())
+            }
+            guard let (connection, request) = next else { return }
+            connection.consumed(creditBytes: request.creditBytes)
+            // One that is over wants no answer.
+            try? connection.answer(request.id, with: .failed(Failed(.busy, reason: "only a command runs here")))
+        }
+    }
+}

@@ -1,0 +1,97 @@
+internal import BackupFormat
+internal import BackupNode
+internal import Control
+internal import Cryptography
+internal import HostFiles
+internal import Ledger
+internal import NodeRuntime
+
+/// What commands may ask of the running node.
+enum ControlVerb: String {
+    /// All peers, as ``PeerReport/encode(_:)`` writes them.
+    case peers
+    /// Where others may reach this node: texts, each ended by a newline.
+    case addresses
+    /// The peer book, the orders or the vault have changed.
+    case changed
+    /// A backup runs for as long as the caller stays: its packs are sent as they are made.
+    case backup
+    /// Waits until the snapshot of the id in the argument is on as many peers as it should be, or nobody is left who could take it.
+    /// Progress and result are ``ReplicaCount``s.
+    case wait
+}
+
+/// Runs on a thread of the caller's own.
+func answerControl(_ call: ControlCall, _ core: DaemonCore) -> ControlReply {
+    guard let verb = ControlVerb(rawValue: call.request.verb) else {
+        return .failed(code: 1, message: "the running node does not know `\(call.request.verb)`; restart it")
+    }
+    switch verb {
+    case .peers: return .result(PeerReport.encode(core.peerReports()))
+    case .addresses:
+        guard let listening = core.state.withLock({ $0.listening }) else { return .result([]) }
+        let addresses = core.configuration.advertised + listening.reachable
+        return .result(Array(addresses.map { "\($0)\n" }.joined().utf8))
+    case .changed:
+        core.reloadBook()
+        do { try core.orders.refresh() } catch { core.log("\(error)") }
+        core.poke()
+        return .result([])
+    case .backup:
+        core.state.withLock { $0.backupsRunning += 1 }
+        core.waitUntilGone(call)
+        core.state.withLock { state in
+            state.backupsRunning -= 1
+            state.pokes += 1
+        }
+        return .result([])
+    case .wait:
+        guard call.request.arguments.count == 1, let id = Bytes32(bytes: call.request.arguments[0]) else {
+            return .failed(code: 64, message: "wait: an argument of 32 bytes is missing")
+        }
+        return core.wait(for: SnapshotID(id), call)
+    }
+}
+
+extension DaemonCore {
+    fileprivate func waitUntilGone(_ call: ControlCall) {
+        call.onGone { [self] in wake() }
+        state.wait { state in call.isGone || state.isStopping ? () : nil }
+    }
+
+    fileprivate func wait(for snapshot: SnapshotID, _ call: ControlCall) -> ControlReply {
+        guard let record = try? vault.snapshotRecord(snapshot) else {
+            return .failed(code: 1, message: "there is no snapshot \(snapshot)")
+        }
+        call.onGone { [self] in wake() }
+        let started = state.withLock { state in
+            state.pokes += 1
+            return state.pokes
+        }
+        var shown: ReplicaCount?
+        while true {
+            let count = ReplicaCount(
+                replicas: state.withLock { $0.replicas.proven(snapshot, revision: record.revision, now: now) },
+                target: configuration.replicas)
+            if count != shown { call.progress(count.bytes) }
+            shown = count
+            if count.isProtected || call.isGone || isStopping {
+                // The caller may ask the ledger next.
+                saveReplicas()
+                return .result(count.bytes)
+            }
+            // Everyone who is there has had his turn since the question, and the last word is out.
+            let isOver = state.withLock { state in
+                state.sessions.values.allSatisfy { session in
+                    !session.isPaired || (state.finished[ObjectIdentifier(session)] ?? -1) >= started
+                }
+            }
+            let final = state.withLock { $0.replicas.proven(snapshot, revision: record.revision, now: now) }
+            if isOver, final == count.replicas {
+                saveReplicas()
+                return .result(count.bytes)
+            }
+            _ = state.wait(milliseconds: 200) { $0.isStopping || call.isGone ? true : nil }
+        }
+    }
+}

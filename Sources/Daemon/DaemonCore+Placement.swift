@@ -1,0 +1,65 @@
+internal import BackupFormat
+internal import BackupNode
+internal import Ledger
+internal import Peers
+internal import Placement
+
+extension DaemonCore {
+    /// Whether this node's snapshots are to be brought to the peer.
+    func keepsForThisNode(_ session: PeerSession) -> Bool {
+        guard let device = session.device, configuration.role != .persister, session.agreement.isPublisherHere else {
+            return false
+        }
+        return placement().contains(device)
+    }
+
+    /// The peers that are to hold this node's snapshots, best first.
+    ///
+    /// Whoever can hold them all comes first; with too few of those, others hold the oldest ones. A peer that is away keeps its place
+    /// for the grace time.
+    func placement() -> [DeviceID] {
+        let wanted = service.usage(of: owner)?.usedBytes ?? 0
+        let (candidates, full) = candidates()
+        let able = candidates.filter { $0.grantedBytes >= wanted && !full.contains($0.id) }
+        let publisher = keys.identity.key.id
+        func choose(_ candidates: [Candidate], _ count: Int) -> [DeviceID] {
+            guard count > 0, !candidates.isEmpty else { return [] }
+            return Array(
+                placementSet(publisher: publisher, wantedBytes: wanted, replicas: count, candidates: candidates).prefix(count))
+        }
+        let first = choose(able, configuration.replicas)
+        let rest = candidates.filter { !first.contains($0.id) && !able.contains($0) }
+        return first + choose(rest, configuration.replicas - first.count)
+    }
+
+    private func candidates() -> (candidates: [Candidate], full: Set<DeviceID>) {
+        let now = now
+        let (devices, sessions, replicas, full) = state.withLock { state in
+            (state.roster.book.devices, Array(state.sessions.values), state.replicas, state.full)
+        }
+        var granted: [DeviceID: UInt64] = [:]
+        for session in sessions where session.isPaired && session.ended == nil {
+            if let device = session.device { granted[device] = session.agreement.storedThere }
+        }
+        let candidates = devices.compactMap { known -> Candidate? in
+            let id = known.certificate.device
+            guard id != keys.identity.key.id, !known.isBlocked else { return nil }
+            let replica = replicas[id]
+            guard let bytes = granted[id] ?? (replica.state(now: now) == .offline ? nil : replica.grantedBytes), bytes > 0 else {
+                return nil
+            }
+            return Candidate(id: id, isOwn: known.certificate.owner == owner, grantedBytes: bytes)
+        }
+        return (candidates, full)
+    }
+
+    /// Takes a device for one session's thread: two sessions with one peer must not bring the same to it twice.
+    func claim(_ device: DeviceID, _ session: PeerSession) -> Bool {
+        state.withLock { state in
+            guard session.ended == nil, !state.isStopping else { return false }
+            return state.busy.insert(device).inserted
+        }
+    }
+
+    func release(_ device: DeviceID) { _ = state.withLock { $0.busy.remove(device) } }
+}

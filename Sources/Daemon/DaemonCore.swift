@@ -1,0 +1,281 @@
+internal import BackupFormat
+internal import BackupNode
+internal import Cryptography
+internal import Discovery
+internal import HostFiles
+internal import Ledger
+internal import NodeRuntime
+internal import PeerProtocol
+internal import Peers
+internal import Placement
+internal import Replication
+internal import Synchronization
+internal import Vault
+
+/// How `memory` is shared out to what peers send.
+struct DaemonMemory: Sendable {
+    /// What one peer may send ahead: the least with which two nodes that both send cannot hold each other up.
+    static let windowBytes = 4608 << 10
+    /// Packs that arrive.
+    let bufferBytes: Int
+    let pairedMax: Int
+
+    init(memoryBytes: Int) {
+        bufferBytes = max(Limits.packBytesMax, memoryBytes / 5)
+        pairedMax = min(64, max(4, memoryBytes / 2 / DaemonMemory.windowBytes))
+    }
+}
+
+/// What all parts of a running node share. Locks are held for moments, never while anything waits.
+final class DaemonCore: Sendable {
+    let home: Home
+    let keys: HomeKeys
+    let configuration: Configuration
+    let vault: Vault
+    let bookFile: PeerBookFile
+    let service: VaultService
+    let orders: OrderFolder
+    let memory: DaemonMemory
+    let log: @Sendable (String) -> Void
+    let state: ConditionLock<State>
+    private let currentBasis: Mutex<SessionBasis>
+    private let saving = Mutex(())
+    private let dial = Mutex<(@Sendable (Bytes32, [PeerAddress]) -> Void)?>(nil)
+
+    struct State {
+        var roster: Roster
+        var sessions: [ObjectIdentifier: PeerSession] = [:]
+        var replicas: ReplicaTable
+        var areReplicasUnsaved = false
+        /// Peers that had no room when they were asked last.
+        var full: Set<DeviceID> = []
+        /// Devices that something is being brought to now.
+        var busy: Set<DeviceID> = []
+        var listening: PeerAddress?
+        /// Raised whenever there may be something new to bring to peers.
+        var pokes = 0
+        /// How far each session has come with that.
+        var finished: [ObjectIdentifier: Int] = [:]
+        /// Backups that run in other processes and have told so.
+        var backupsRunning = 0
+        var isStopping = false
+    }
+
+    init(
+        _ home: Home, _ keys: HomeKeys, _ configuration: Configuration, log: @escaping @Sendable (String) -> Void
+    ) throws(NodeError) {
+        self.home = home
+        self.keys = keys
+        self.configuration = configuration
+        self.log = log
+        memory = DaemonMemory(memoryBytes: configuration.memoryBytes)
+        guard let certificate = keys.identity.certificate else {
+            throw NodeError(.key, "start", "this node has no certificate of its owner", path: home.keysDirectory)
+        }
+        inviterKeys = InviterKeys(owner: keys.owner, publisher: keys.publisher, certificate: certificate)
+        let owner = keys.publisher.owner
+        let book: PeerBook
+        do {
+            vault = try Vault(disk: home.disk, directory: home.vaultDirectory, owner: owner, create: true)
+            try home.disk.makeDirectories(home.ledgerDirectory)
+            bookFile = try PeerBookFile(disk: home.disk, directory: home.peersDirectory)
+            orders = try OrderFolder(home)
+            book = try bookFile.read()
+        } catch {
+            throw NodeError(.home, "start", "\(error)", path: home.directory)
+        }
+        let roster = Roster(book: book, owner: owner, device: keys.identity.key.id)
+        let state = ConditionLock(
+            State(roster: roster, replicas: ReplicaTable.read(home.disk, directory: home.ledgerDirectory)))
+        self.state = state
+        let handshake = HandshakeSetup(key: keys.identity.key, certificate: certificate, agent: "bakare-node")
+        let now = currentTime() / 1_000_000_000
+        var basis = SessionBasis(
+            handshake: handshake, acquaintances: book.acquaintances(owner: owner), offer: Offer(role: configuration.role))
+        basis.invitations = book.openTokens(now: now)
+        basis.windowBytes = DaemonMemory.windowBytes
+        currentBasis = Mutex(basis)
+        let (role, orders, reserve) = (configuration.role, orders, UInt64(configuration.reserveBytes))
+        service = VaultService(
+            disk: home.disk, directory: home.vaultDirectory, own: owner, reserveBytes: { reserve },
+            policy: { asked in
+                let mayStore = role != .publisher
+                if asked == owner { return ServingPolicy(quotaBytes: .max, mayStore: mayStore) }
+                guard let friend = state.withLock({ $0.roster.book.friend(asked) }) else { return nil }
+                return ServingPolicy(quotaBytes: friend.quotaBytes, mayStore: mayStore && friend.unpairedAt == nil)
+            },
+            isForgotten: { orders.forbids($0) }, bufferBytes: memory.bufferBytes,
+            trashGraceSeconds: Int64(configuration.trashDays) * 86_400, now: { currentTime() / 1_000_000_000 }, log: log)
+        service.onChange = { [weak self] change in self?.noteChange(change) }
+    }
+
+    /// A peer has changed a vault here. What it did for this node's own owner goes on to others.
+    private func noteChange(_ change: VaultChange) {
+        switch change {
+        case .committed(let owner, _): if owner == self.owner { poke() }
+        case .forgotten(let owner, let bytes):
+            guard owner == self.owner, let order = bytes.withUnsafeBytes({ try? ForgetOrder(decoding: $0) }) else { return }
+            do throws(NodeError) { try orders.add(order) } catch { log("\(error)") }
+            poke()
+        }
+    }
+
+    /// What this node gives to those that it has invited.
+    let inviterKeys: InviterKeys
+
+    /// Seconds since 1970.
+    var now: Int64 { currentTime() / 1_000_000_000 }
+    var owner: OwnerID { keys.publisher.owner }
+    var basis: SessionBasis { currentBasis.withLock { $0 } }
+
+    func begin(listening: PeerAddress, dial: @escaping @Sendable (Bytes32, [PeerAddress]) -> Void) {
+        state.withLock { $0.listening = listening }
+        self.dial.withLock { $0 = dial }
+    }
+
+    /// Dials everyone who is known, at the addresses known now; may be said again at any time.
+    func dialKnown() {
+        let wanted = state.withLock { $0.isStopping ? [] : $0.roster.wanted }
+        guard let dial = dial.withLock({ $0 }) else { return }
+        for peer in wanted where !peer.addresses.isEmpty { dial(peer.key, peer.addresses) }
+    }
+
+    /// Something may have to be brought to peers.
+    func poke() { state.withLock { $0.pokes += 1 } }
+
+    /// Lets whoever waits for something look again.
+    func wake() { state.withLock { _ in } }
+
+    /// A session has done what was due at that poke, as far as it could.
+    func finished(_ pokes: Int, _ session: PeerSession) {
+        state.withLock { $0.finished[ObjectIdentifier(session)] = pokes }
+    }
+
+    /// Waits for so long, or for the end.
+    func rest(milliseconds: Int) { _ = state.wait(milliseconds: milliseconds) { $0.isStopping ? true : nil } }
+
+    var isStopping: Bool { state.withLock { $0.isStopping } }
+
+    func stop() {
+        state.withLock { state in
+            state.isStopping = true
+            state.pokes += 1
+        }
+    }
+
+    /// After all sessions have ended.
+    func finish() {
+        _ = state.wait(milliseconds: 10_000) { $0.sessions.isEmpty && $0.busy.isEmpty ? true : nil }
+        saveReplicas()
+    }
+
+    // MARK: The book
+
+    /// Takes over the book as it is on disk now: a command may have changed it.
+    func reloadBook() {
+        let book: PeerBook
+        do throws(PeerBookError) { book = try bookFile.read() } catch { return log("\(error)") }
+        take(book)
+    }
+
+    func reloadBookIfChanged() {
+        guard let book = try? bookFile.read(), state.withLock({ $0.roster.book != book }) else { return }
+        take(book)
+    }
+
+    private func take(_ book: PeerBook) {
+        let ended = state.withLock { state -> [PeerSession] in
+            state.roster.book = book
+            state.pokes += 1
+            return state.sessions.values.filter { $0.isPaired && !state.roster.isWelcome($0.connection.peer) }
+        }
+        let (now, owner) = (now, owner)
+        currentBasis.withLock { basis in
+            basis.acquaintances = book.acquaintances(owner: owner)
+            basis.invitations = book.openTokens(now: now)
+        }
+        for session in ended { session.connection.close(.unpaired) }
+        dialKnown()
+    }
+
+    /// Changes the book, on disk first.
+    func changeBook<R: Sendable>(
+        _ body: (inout PeerBook) throws(PeerBookError) -> R
+    ) throws(PeerBookError) -> R {
+        let (result, book) = try bookFile.change { book throws(PeerBookError) in (try body(&book), book) }
+        take(book)
+        return result
+    }
+
+    // MARK: Sessions
+
+    func add(_ session: PeerSession) {
+        let identity = session.connection.peer
+        let isStopping = state.withLock { state in
+            state.sessions[ObjectIdentifier(session.connection)] = session
+            if session.isPaired, let device = identity.certificate?.device { state.replicas[device].lastSeen = now }
+            return state.isStopping
+        }
+        if isStopping { session.connection.close(.leaving) }
+    }
+
+    func session(_ connection: PeerConnection) -> PeerSession? {
+        state.withLock { $0.sessions[ObjectIdentifier(connection)] }
+    }
+
+    /// A session is over and nobody works for it any more.
+    func remove(_ session: PeerSession) {
+        state.withLock { state in
+            state.sessions[ObjectIdentifier(session.connection)] = nil
+            state.finished[ObjectIdentifier(session)] = nil
+            guard session.isPaired, let device = session.device else { return }
+            state.replicas[device].lastSeen = now
+            state.areReplicasUnsaved = true
+        }
+    }
+
+    // MARK: Replicas
+
+    func updateReplica(_ device: DeviceID, _ body: (inout Replica) -> Void) {
+        state.withLock { state in
+            body(&state.replicas[device])
+            state.areReplicasUnsaved = true
+        }
+    }
+
+    /// Writes the table if it has changed: the latest comes last, whoever calls.
+    func saveReplicas() {
+        saving.withLock { _ in
+            let table = state.withLock { state in
+                defer { state.areReplicasUnsaved = false }
+                return state.areReplicasUnsaved ? state.replicas : nil
+            }
+            guard let table else { return }
+            // A cache: without it the peers are asked again.
+            do { try table.write(home.disk, directory: home.ledgerDirectory) } catch { log("\(error)") }
+        }
+    }
+
+    // MARK: Discovery
+
+    func announcement() -> Announcement {
+        let free = (try? home.disk.freeBytes(home.vaultDirectory)) ?? 0
+        let spare = max(0, free - configuration.reserveBytes)
+        return Announcement(
+            id: keys.identity.key.id, port: state.withLock { $0.listening?.port } ?? 0, role: configuration.role,
+            freeBytes: configuration.role == .publisher ? 0 : UInt64(spare),
+            name: keys.identity.certificate?.name ?? machineName())
+    }
+
+    func discovered(_ event: DiscoveryEvent) {
+        switch event {
+        case .available: return
+        case .unavailable(let reason):
+            return log("nothing is announced or found on the local network: \(reason); known addresses are dialled")
+        case .appeared(let peer), .changed(let peer):
+            state.withLock { $0.roster.found(peer.id, peer.name, peer.addresses.map(\.peerAddress)) }
+        case .gone(let id): state.withLock { $0.roster.lost(id) }
+        }
+        dialKnown()
+    }
+}

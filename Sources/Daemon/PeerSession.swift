@@ -1,0 +1,196 @@
+internal import BackupFormat
+internal import HostFiles
+internal import NodeRuntime
+internal import PeerProtocol
+internal import Peers
+internal import Placement
+internal import Synchronization
+
+/// What the transport tells, handed on to threads that may wait.
+struct SessionEvents: TransportEvents {
+    private let core: DaemonCore
+
+    init(_ core: DaemonCore) { self.core = core }
+
+    func connected(_ connection: PeerConnection) { PeerSession(connection, core).begin() }
+    func requested(_ connection: PeerConnection, _ request: PeerRequest) { core.session(connection)?.take(request) }
+    func offered(_ connection: PeerConnection, _ offer: Offer) { core.session(connection)?.take(offer) }
+    func disconnected(_ connection: PeerConnection, _ error: PeerProtocolError) { core.session(connection)?.end(error) }
+    func refused(_ error: PeerProtocolError) {}
+}
+
+/// A session with a peer: its requests are answered on one thread, in order; what it keeps for this node is brought to it on another.
+final class PeerSession: Sendable {
+    let connection: PeerConnection
+    private let core: DaemonCore
+    private let vaultSession: VaultSession
+    let state: ConditionLock<State>
+
+    struct State {
+        var requests: [PeerRequest] = []
+        var end: PeerProtocolError?
+        /// What each side said last of itself to the other.
+        var mine: Offer?
+        var theirs: Offer
+        /// Threads that work for the session.
+        var threads = 0
+    }
+
+    init(_ connection: PeerConnection, _ core: DaemonCore) {
+        self.connection = connection
+        self.core = core
+        vaultSession = core.service.session(
+            peer: connection.peer, trust: connection.trust, handshakeHash: connection.handshakeHash)
+        state = ConditionLock(State(theirs: connection.hello.offer))
+    }
+
+    var isPaired: Bool { connection.trust == .own || connection.trust == .friend }
+    var device: DeviceID? { connection.peer.certificate?.device }
+    var name: String { connection.peer.certificate?.name ?? "a node without a name" }
+    var ended: PeerProtocolError? { state.withLock { $0.end } }
+
+    /// What both have agreed on, by what each said last.
+    var agreement: Agreement {
+        state.withLock { state in
+            guard let mine = state.mine else { return Agreement(storedHere: 0, storedThere: 0) }
+            return negotiate(mine: mine, theirs: state.theirs)
+        }
+    }
+
+    var theirOffer: Offer { state.withLock { $0.theirs } }
+
+    func begin() {
+        core.add(self)
+        var isServed = start("serve") { $0.serve() }
+        if isPaired, isServed {
+            core.log("connected with \(name) (\(connection.trust == .own ? "own device" : "friend"))")
+            isServed = start("replicate") { Replicator($0, $0.core).run() }
+            core.poke()
+        }
+        if !isServed { connection.close(.busy) }
+    }
+
+    private func start(_ name: String, _ body: @escaping @Sendable (PeerSession) -> Void) -> Bool {
+        state.withLock { $0.threads += 1 }
+        let thread = WorkerThread(name: name) { [self] in
+            body(self)
+            leave()
+        }
+        if thread == nil { leave() }
+        return thread != nil
+    }
+
+    /// One thread fewer; the last one closes up.
+    private func leave() {
+        let isLast = state.withLock { state in
+            state.threads -= 1
+            return state.threads == 0
+        }
+        guard isLast else { return }
+        vaultSession.end()
+        if let end = ended, end.isByPeer, end.code == .unpaired, connection.trust == .friend { theyLeft() }
+        core.remove(self)
+    }
+
+    /// The friend has ended the agreement.
+    private func theyLeft() {
+        guard let owner = connection.peer.certificate?.owner else { return }
+        let now = core.now
+        do throws(PeerBookError) {
+            _ = try core.changeBook { book throws(PeerBookError) in book.unpair(owner, now: now) }
+        } catch { core.log("\(error)") }
+    }
+
+    // MARK: From the event loop
+
+    func take(_ request: PeerRequest) { state.withLock { $0.requests.append(request) } }
+
+    func take(_ offer: Offer) {
+        state.withLock { $0.theirs = offer }
+        core.poke()
+    }
+
+    func end(_ error: PeerProtocolError) {
+        let isFirst = state.withLock { state in
+            defer { state.end = state.end ?? error }
+            return state.end == nil
+        }
+        core.wake()
+        if isFirst, isPaired { core.log("the session with \(name) ended: \(error)") }
+    }
+
+    // MARK: Answering
+
+    private func serve() {
+        while let request = next() {
+            connection.consumed(creditBytes: request.creditBytes)
+            let (answer, bulk) = answer(request)
+            do { try connection.answer(request.id, with: answer, bulk: bulk[...]) } catch { return }
+            switch answer {
+            case .paired: connection.close(.paired)
+            case .unpaired: connection.close(.unpaired)
+            default: break
+            }
+        }
+    }
+
+    private func next() -> PeerRequest? {
+        state.wait { state -> PeerRequest?? in
+            if state.end != nil { return .some(nil) }
+            return state.requests.isEmpty ? nil : .some(state.requests.removeFirst())
+        }
+    }
+
+    private func answer(_ request: PeerRequest) -> (Answer, [UInt8]) {
+        switch request.request {
+        case .pair(let pair):
+            guard let token = connection.invitationToken else { return (.failed(Failed(.notPermitted)), []) }
+            let (identity, keys, now) = (connection.peer, core.inviterKeys, core.now)
+            do throws(PeerBookError) {
+                let paired = try core.changeBook { book throws(PeerBookError) in
+                    try book.admit(pair, from: identity, token: token, keys: keys, now: now)
+                }
+                core.log("paired with \(identity.certificate?.name ?? pair.name)")
+                return (.paired(paired), [])
+            } catch { return (.failed(Failed(.notPermitted, reason: "\(error)")), []) }
+        case .unpair:
+            guard let owner = connection.peer.certificate?.owner, connection.trust == .friend else {
+                return (.failed(Failed(.notPermitted, reason: "own devices are not unpaired; block one instead")), [])
+            }
+            let now = core.now
+            do throws(PeerBookError) {
+                _ = try core.changeBook { book throws(PeerBookError) in book.unpair(owner, now: now) }
+                core.log("\(name) has ended the agreement")
+                return (.unpaired, [])
+            } catch { return (.failed(Failed(.internalError, reason: "\(error)")), []) }
+        default: return vaultSession.answer(request.request, bulk: request.bulk)
+        }
+    }
+
+    // MARK: Offers
+
+    /// Tells the peer what this node offers and wants, if that has changed; again until both sides' words agree.
+    func renewOffer(freeBytes: UInt64, wantedBytes: UInt64) {
+        guard isPaired, let owner = connection.peer.certificate?.owner else { return }
+        let usage = core.service.usage(of: owner)
+        let quota: UInt64
+        switch connection.trust {
+        case .own: quota = .max
+        default: quota = core.state.withLock { $0.roster.book.friend(owner)?.quotaBytes } ?? 0
+        }
+        let role = core.configuration.role
+        var offer = Offer(
+            role: role, free: freeBytes, reserve: UInt64(core.configuration.reserveBytes), quota: quota,
+            used: usage?.usedBytes ?? 0, wanted: role == .persister ? 0 : wantedBytes, generation: usage?.generation ?? 0)
+        let isChanged = state.withLock { state in
+            offer.granted = state.mine?.granted ?? 0
+            // Granting what follows may lead to what follows from that: it settles in two steps.
+            for _ in 0..<2 { offer.granted = negotiate(mine: offer, theirs: state.theirs).storedHere }
+            defer { state.mine = offer }
+            return state.mine != offer
+        }
+        guard isChanged else { return }
+        connection.announce(offer)
+        core.poke()
+    }
+}

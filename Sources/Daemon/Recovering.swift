@@ -1,0 +1,186 @@
+package import Archive
+package import BackupFormat
+package import BackupNode
+internal import Cryptography
+internal import Discovery
+internal import HostFiles
+internal import NodeRuntime
+internal import PeerProtocol
+internal import Peers
+internal import Replication
+internal import Synchronization
+internal import Vault
+
+/// What was brought back from peers.
+package struct RecoveryReport: Sendable, Hashable {
+    /// The peers that keep something for this owner, by name.
+    package var peers: [String] = []
+    /// Why others that were asked were of no use.
+    package var unused: [String] = []
+    package var snapshots = 0
+    package var receivedBytes = 0
+    /// Snapshots that no peer has whole, with the reason.
+    package var incomplete: [SnapshotID: String] = [:]
+}
+
+extension Home {
+    private static let discoverySeconds = 6
+
+    /// Finds the peers that keep something for this home's owner, at `addresses` and, if `discovers`, on the local network, and brings all
+    /// of it into the vault. They are in the peer book then.
+    ///
+    /// The owner key proves in each session whose vault may be shown; nothing else has to be known.
+    package func recoverFromPeers(
+        _ keys: HomeKeys, at addresses: [PeerAddress], discovers: Bool, _ progress: Progress,
+        log: @escaping @Sendable (String) -> Void
+    ) throws(NodeError) -> RecoveryReport {
+        guard let owner = keys.owner else {
+            throw NodeError(.key, "recover", "the owner key is missing", path: keysDirectory)
+        }
+        let setup = HandshakeSetup(
+            key: keys.identity.key, certificate: keys.identity.certificate, agent: "bakare-node")
+        return try CommandSessions.during(setup, owner: owner.id) { transport throws(NodeError) in
+            var search = RecoverySearch(home: self, owner: owner, transport: transport, log: log)
+            for address in addresses { search.ask([address]) }
+            if discovers { try search.discover(keys, seconds: Home.discoverySeconds, progress) }
+            guard !search.links.isEmpty else {
+                throw NodeError(
+                    .failed, "recover",
+                    "no peer that keeps something for this owner was found"
+                        + (search.report.unused.isEmpty ? "" : " (\(search.report.unused.joined(separator: "; ")))")
+                        + "; name one with --peer HOST:PORT")
+            }
+            return try search.bring(progress)
+        }
+    }
+}
+
+/// Looks for peers that keep an owner's vault, and brings it back from those found.
+private struct RecoverySearch {
+    let home: Home
+    let owner: OwnerKey
+    let transport: PeerTransport
+    let log: @Sendable (String) -> Void
+    var report = RecoveryReport()
+    private(set) var links: [PeerConnection] = []
+    private var met: Set<Bytes32> = []
+    /// Where those are that keep something.
+    private var useful: [[PeerAddress]] = []
+
+    init(home: Home, owner: OwnerKey, transport: PeerTransport, log: @escaping @Sendable (String) -> Void) {
+        self.home = home
+        self.owner = owner
+        self.transport = transport
+        self.log = log
+    }
+
+    /// Asks whoever is there; notes why not if nothing comes of it.
+    mutating func ask(_ addresses: [PeerAddress]) {
+        let shown = addresses.map(\.description).joined(separator: ", ")
+        do {
+            let connection = try transport.connect(to: addresses, peer: nil, token: nil)
+            guard met.insert(connection.peer.agreementKey).inserted else { return connection.close(.leaving) }
+            let name = connection.peer.certificate?.name ?? shown
+            let request = Recover(owner: owner.id, signature: owner.signRecovery(handshakeHash: connection.handshakeHash))
+            guard case .vault(let state) = try connection.request(.recover(request)).answer, state.exists else {
+                report.unused.append("\(name) keeps nothing for this owner")
+                return connection.close(.leaving)
+            }
+            log("\(name) keeps \(describeCount(Int(clamping: state.snapshots), "snapshot")) for this owner")
+            report.peers.append(name)
+            links.append(connection)
+            if !useful.contains(addresses) { useful.append(addresses) }
+            if let certificate = connection.peer.certificate { try remember(certificate, addresses) }
+        } catch {
+            report.unused.append("\(shown): \(error)")
+        }
+    }
+
+    private func remember(_ certificate: Certificate, _ addresses: [PeerAddress]) throws(PeerBookError) {
+        let (own, now) = (owner.id, currentTime() / 1_000_000_000)
+        try home.peerBook().change { book throws(PeerBookError) in
+            try book.recovered(certificate, own: own, at: addresses.map(\.description), now: now)
+        }
+    }
+
+    /// Asks all that the local network announces, for so long, or until Ctrl-C.
+    mutating func discover(_ keys: HomeKeys, seconds: Int, _ progress: Progress) throws(NodeError) {
+        struct Found {
+            var addresses: [[PeerAddress]] = []
+            var isUnavailable = false
+        }
+        let found = ConditionLock(Found())
+        let log = log
+        let announcement = Announcement(
+            id: keys.identity.key.id, port: 0, role: .publisher, freeBytes: 0, name: machineName())
+        let discovery = Discovery(announcement: announcement) { event in
+            switch event {
+            case .appeared(let peer), .changed(let peer):
+                found.withLock { $0.addresses.append(peer.addresses.map(\.peerAddress)) }
+            case .unavailable(let reason):
+                log("nothing is looked for on the local network: \(reason)")
+                found.withLock { $0.isUnavailable = true }
+            case .gone, .available: break
+            }
+        }
+        defer { discovery.stop() }
+        for _ in 0..<(seconds * 10) {
+            if progress.isStopping { throw NodeError(.interrupted, "recover", "interrupted") }
+            let next = found.wait(milliseconds: 100) { found -> [PeerAddress]?? in
+                if !found.addresses.isEmpty { return .some(found.addresses.removeFirst()) }
+                return found.isUnavailable ? .some(nil) : nil
+            }
+            guard let next else { continue }
+            guard let next else { return }
+            ask(next)
+        }
+    }
+
+    /// Fetches all there is, from all at once; goes on over broken connections as long as something comes.
+    mutating func bring(_ progress: Progress) throws(NodeError) -> RecoveryReport {
+        let replication = ReplicationProgress(
+            isStopping: { progress.isStopping },
+            onReceived: { progress.bytes.add($0, ordering: .relaxed) })
+        let vault: Vault
+        do { vault = try Vault(disk: home.disk, directory: home.vaultDirectory, owner: owner.id, create: true) } catch {
+            throw NodeError(.failed, "recover", "\(error)")
+        }
+        var failures = 0
+        while true {
+            let before = replication.bytesReceived
+            do throws(ReplicationError) {
+                guard !links.isEmpty else { throw ReplicationError(.cutOff, "no peer is reached any more") }
+                let download = try SnapshotDownload(into: vault, from: links, progress: replication).run()
+                report.incomplete = download.incomplete
+                report.receivedBytes = replication.bytesReceived
+                for link in links { link.close(.leaving) }
+                report.snapshots = (try? vault.snapshots().count) ?? download.committed.count
+                return report
+            } catch {
+                if progress.isStopping { throw NodeError(.interrupted, "recover", "interrupted; run it again to go on") }
+                failures = replication.bytesReceived > before ? 1 : failures + 1
+                guard error.code == .cutOff, failures <= RecoverySearch.failuresMax else {
+                    throw NodeError(.failed, "recover", "\(error); run it again to go on")
+                }
+                log("\(error); trying again")
+                try reconnect(progress, after: failures)
+            }
+        }
+    }
+
+    private static let failuresMax = 8
+
+    private mutating func reconnect(_ progress: Progress, after failures: Int) throws(NodeError) {
+        for link in links { link.close(.leaving) }
+        links = []
+        met = []
+        report.peers = []
+        report.unused = []
+        let pause = ConditionLock(())
+        for _ in 0..<(min(failures, 5) * 10) {
+            if progress.isStopping { throw NodeError(.interrupted, "recover", "interrupted; run it again to go on") }
+            _ = pause.wait(milliseconds: 100) { _ -> Void? in nil }
+        }
+        for addresses in useful { ask(addresses) }
+    }
+}

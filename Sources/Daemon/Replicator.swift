@@ -1,0 +1,168 @@
+internal import BackupFormat
+internal import HostFiles
+internal import Ledger
+internal import NodeRuntime
+internal import PeerProtocol
+internal import Placement
+internal import Replication
+internal import Vault
+
+/// Brings to one peer what it is to keep for this node's owner, as long as the session lasts: orders to forget, snapshots, and what
+/// it has lost. All that counts is what the peer says to have made durable; between two rounds nothing has to be remembered.
+struct Replicator {
+    private let session: PeerSession
+    private let core: DaemonCore
+    private let progress = ReplicationProgress()
+
+    /// Packs asked for in one audit.
+    private static let auditPacks = 64
+    private static let auditAfterSeconds: Int64 = 86_400
+    private static let retryMilliseconds = 30_000
+    private static let roundMilliseconds = 600_000
+    /// While a backup runs, its packs are sent as they are made.
+    private static let aheadMilliseconds = 500
+
+    init(_ session: PeerSession, _ core: DaemonCore) {
+        self.session = session
+        self.core = core
+    }
+
+    func run() {
+        guard let device = session.device else { return }
+        /// What has been dealt with.
+        var pokes = -1
+        var ahead: Set<PackID> = []
+        var pause = Replicator.roundMilliseconds
+        while let wake = next(after: pokes, milliseconds: pause) {
+            guard core.claim(device, session) else {
+                // Another session with the same peer is at it, and about to end.
+                core.rest(milliseconds: Replicator.aheadMilliseconds)
+                continue
+            }
+            pause = Replicator.roundMilliseconds
+            do throws(ReplicationError) {
+                if wake.pokes != pokes || !wake.isBackupRunning { try round(device) }
+                if wake.isBackupRunning, core.keepsForThisNode(session) { try sendAhead(&ahead) } else { ahead = [] }
+            } catch {
+                note(error, device)
+                pause = Replicator.retryMilliseconds
+            }
+            pokes = wake.pokes
+            core.release(device)
+            // Commands read it from there.
+            core.saveReplicas()
+            core.finished(pokes, session)
+            if wake.isBackupRunning { core.rest(milliseconds: Replicator.aheadMilliseconds) }
+        }
+    }
+
+    private struct Wake {
+        var pokes: Int
+        var isBackupRunning: Bool
+    }
+
+    /// Waits until there may be something to do; nil when the session is over.
+    private func next(after pokes: Int, milliseconds: Int) -> Wake? {
+        func wake(_ state: DaemonCore.State) -> Wake {
+            Wake(pokes: state.pokes, isBackupRunning: state.backupsRunning > 0)
+        }
+        let found = core.state.wait(milliseconds: milliseconds) { state -> Wake?? in
+            if state.isStopping || session.ended != nil { return .some(nil) }
+            return state.pokes != pokes || state.backupsRunning > 0 ? .some(wake(state)) : nil
+        }
+        return found ?? core.state.withLock { wake($0) }
+    }
+
+    private func note(_ error: ReplicationError, _ device: DeviceID) {
+        if error.code == .noSpace { core.state.withLock { state in _ = state.full.insert(device) } }
+        if error.code != .stopped, session.ended == nil { core.log("\(session.name): \(error)") }
+    }
+
+    /// Everything that is due with this peer.
+    private func round(_ device: DeviceID) throws(ReplicationError) {
+        try deliverOrders(device)
+        let granted = session.agreement.storedThere
+        core.updateReplica(device) { $0.grantedBytes = granted }
+        guard core.keepsForThisNode(session) else { return }
+        let known = core.state.withLock { $0.replicas[device] }
+        let before = progress.bytesSent
+        let upload = try SnapshotUpload(from: core.vault, to: session.connection, progress: progress)
+            .run(known: known.snapshots) { id, revision in
+                // At once: what comes after it may fail.
+                core.updateReplica(device) { $0.snapshots[id] = revision }
+            }
+        for (snapshot, reason) in upload.refused { core.log("\(session.name) does not take snapshot \(snapshot): \(reason)") }
+        let state = try PeerVault(session.connection).state()
+        core.updateReplica(device) { replica in
+            replica.snapshots = upload.committed
+            replica.usedBytes = state.usedBytes
+            replica.packs = state.packs
+            replica.lastSeen = core.now
+        }
+        _ = core.state.withLock { $0.full.remove(device) }
+        if progress.bytesSent > before {
+            core.log("\(session.name) has all \(upload.committed.count) snapshots")
+        }
+        try prove(device, known, state.generation)
+    }
+
+    /// Finds out whether the peer has what it said, when its vault was swept since, when a proof is due, and after losses.
+    private func prove(_ device: DeviceID, _ before: Replica, _ generation: UInt64) throws(ReplicationError) {
+        let after = core.state.withLock { $0.replicas[device] }
+        let now = core.now
+        let isChanged = before.generation != generation || before.snapshots != after.snapshots || after.isDamaged
+        guard isChanged || now - after.lastProven > Replicator.auditAfterSeconds else { return }
+        let check = ReplicaCheck(of: core.vault, at: session.connection, progress: progress)
+        let packs = try check.packs(of: after.snapshots.keys)
+        let (missing, _) = try check.missing(of: packs)
+        var lost = missing
+        let sample = packs.shuffled().prefix(Replicator.auditPacks)
+        lost += try check.audit(Array(sample), seed: .random()).lost.filter { !missing.contains($0) }
+        if !lost.isEmpty {
+            core.updateReplica(device) { $0.isDamaged = true }
+            core.log("\(session.name) has lost \(lost.count) packs: they are sent again")
+            try check.send(lost)
+            let still = try check.audit(lost, seed: .random()).lost
+            guard still.isEmpty else {
+                throw ReplicationError(.untrue, "\(still.count) packs that it has taken again are still not whole there")
+            }
+        }
+        core.updateReplica(device) { replica in
+            replica.isDamaged = false
+            replica.generation = generation
+            replica.lastProven = now
+        }
+    }
+
+    /// Orders to forget that the peer has not carried out; whoever keeps something for this owner gets them.
+    private func deliverOrders(_ device: DeviceID) throws(ReplicationError) {
+        let delivered = core.state.withLock { $0.replicas[device].ordersDelivered }
+        let due = core.orders.all.filter { !delivered.contains($0.nonce) }
+        guard !due.isEmpty, try PeerVault(session.connection).state().exists else { return }
+        for order in due {
+            try progress.requireStanding(session)
+            let bytes = order.encode()
+            _ = try PeerVault(session.connection).ask(.forget, bulk: bytes[...], "forget snapshots")
+            core.updateReplica(device) { $0.ordersDelivered.insert(order.nonce) }
+        }
+        let known = Set(core.orders.all.map(\.nonce))
+        core.updateReplica(device) { $0.ordersDelivered.formIntersection(known) }
+    }
+
+    /// Sends packs of a backup that is still running: no snapshot needs them yet, and the commit will find them there.
+    private func sendAhead(_ known: inout Set<PackID>) throws(ReplicationError) {
+        var new: [PackID] = []
+        do {
+            try core.vault.forEachPack { pack throws(VaultError) in if known.insert(pack).inserted { new.append(pack) } }
+        } catch { throw ReplicationError(.local, "\(error)") }
+        guard !new.isEmpty else { return }
+        let check = ReplicaCheck(of: core.vault, at: session.connection, progress: progress)
+        try check.send(try check.missing(of: new).packs)
+    }
+}
+
+extension ReplicationProgress {
+    fileprivate func requireStanding(_ session: PeerSession) throws(ReplicationError) {
+        if let ended = session.ended { throw ReplicationError(.cutOff, ended.description) }
+    }
+}

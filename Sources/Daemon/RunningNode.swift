@@ -1,0 +1,95 @@
+package import BackupFormat
+package import BackupNode
+internal import Control
+internal import HostFiles
+internal import NodeRuntime
+
+/// The node that runs on a home, as a command sees it.
+package struct RunningNode: Sendable {
+    private let home: Home
+
+    /// Nil when none runs there.
+    package static func find(_ home: Home) throws(NodeError) -> RunningNode? {
+        do throws(ControlError) {
+            // A connection that says nothing, to see that somebody answers.
+            guard let client = try ControlClient.connect(home: home.directory) else { return nil }
+            client.cancel()
+            return RunningNode(home: home)
+        } catch { throw NodeError(.failed, "speak to the running node", error.description) }
+    }
+
+    private func ask(
+        _ verb: ControlVerb, _ arguments: [[UInt8]] = [], progress: ([UInt8]) -> Void = { _ in }
+    ) throws(NodeError) -> [UInt8] {
+        do throws(ControlError) {
+            guard let client = try ControlClient.connect(home: home.directory) else {
+                throw ControlError(.lost, "the running node ended; start it again with `bakare-node start`")
+            }
+            switch try client.ask(ControlRequest(verb.rawValue, arguments), progress: progress) {
+            case .result(let bytes): return bytes
+            case .failed(_, let message): throw ControlError(.failed, message)
+            case .progress: throw ControlError(.lost, "the running node says something else than was asked; restart it")
+            }
+        } catch { throw NodeError(.failed, verb.rawValue, error.description) }
+    }
+
+    package func peers() throws(NodeError) -> [PeerReport] {
+        do { return try PeerReport.decode(try ask(.peers)) } catch let error as NodeError { throw error } catch {
+            throw NodeError(.failed, "peers", "the running node is of another version; restart it")
+        }
+    }
+
+    /// Where others may reach it, the likeliest first.
+    package func addresses() throws(NodeError) -> [PeerAddress] {
+        String(decoding: try ask(.addresses), as: UTF8.self).split(separator: "\n").compactMap { try? PeerAddress(String($0)) }
+    }
+
+    /// The peer book, the orders or the vault have changed.
+    package func changed() throws(NodeError) { _ = try ask(.changed) }
+
+    /// Waits until the snapshot is on as many peers as it should be, or nobody is left who could take it. `isStopping` ends it early.
+    package func wait(
+        for snapshot: SnapshotID, isStopping: @escaping @Sendable () -> Bool, progress: (ReplicaCount) -> Void
+    ) throws(NodeError) -> ReplicaCount {
+        let client: ControlClient?
+        do throws(ControlError) { client = try ControlClient.connect(home: home.directory) } catch {
+            throw NodeError(.failed, "wait", error.description)
+        }
+        guard let client else { throw NodeError(.failed, "wait", "the running node ended") }
+        let isOver = ConditionLock(false)
+        // Ctrl-C has to reach a thread that waits for the node.
+        let watcher = WorkerThread(name: "wait") {
+            while isOver.wait(milliseconds: 100, for: { $0 ? true : nil }) == nil {
+                if isStopping() { return client.cancel() }
+            }
+        }
+        defer {
+            isOver.withLock { $0 = true }
+            watcher?.join()
+        }
+        do throws(ControlError) {
+            let request = ControlRequest(ControlVerb.wait.rawValue, [snapshot.value.bytes])
+            let reply = try client.ask(request) { bytes in if let count = ReplicaCount(bytes: bytes) { progress(count) } }
+            switch reply {
+            case .result(let bytes): if let count = ReplicaCount(bytes: bytes) { return count }
+            case .failed(_, let message): throw ControlError(.failed, message)
+            case .progress: break
+            }
+            throw ControlError(.lost, "the running node says something else than was asked; restart it")
+        } catch {
+            if isStopping() { throw NodeError(.interrupted, "wait", "interrupted") }
+            throw NodeError(.failed, "wait", error.description)
+        }
+    }
+
+    /// Tells the node that a backup runs, for as long as `body` does.
+    package func duringBackup<R>(_ body: () throws(NodeError) -> R) throws(NodeError) -> R {
+        guard let client = try? ControlClient.connect(home: home.directory) else { return try body() }
+        let thread = WorkerThread(name: "backup") { _ = try? client.ask(ControlRequest(ControlVerb.backup.rawValue)) }
+        defer {
+            client.cancel()
+            thread?.join()
+        }
+        return try body()
+    }
+}

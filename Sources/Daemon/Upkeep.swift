@@ -1,0 +1,96 @@
+internal import BackupFormat
+internal import BackupNode
+internal import Cryptography
+internal import Discovery
+internal import HostFiles
+internal import Peers
+internal import Vault
+
+/// What is done again and again while a node runs, each at its own pace. Called several times a second, on one thread.
+struct Upkeep {
+    private let core: DaemonCore
+    private var offers = Pace(seconds: 2)
+    private var saving = Pace(seconds: 5)
+    private var looking = Pace(seconds: 15)
+    private var announcing = Pace(seconds: 60)
+    private var tidying = Pace(seconds: 3600)
+    private var snapshots: Set<SnapshotID>?
+    private var announced: Announcement?
+    private var pokes = -1
+
+    /// Announced sizes are rounded, so that not every byte is news.
+    private static let freeStepBytes: UInt64 = 256 << 20
+
+    init(_ core: DaemonCore) { self.core = core }
+
+    mutating func tick(announce: (Announcement) -> Void) {
+        let now = core.now
+        let pokesNow = core.state.withLock { $0.pokes }
+        if offers.isDue(now) || pokesNow != pokes {
+            pokes = pokesNow
+            renewOffers()
+        }
+        if saving.isDue(now) { core.saveReplicas() }
+        if looking.isDue(now) { look() }
+        if announcing.isDue(now) {
+            let announcement = core.announcement()
+            if announcement != announced {
+                announce(announcement)
+                announced = announcement
+            }
+        }
+        if tidying.isDue(now) { tidy(now) }
+    }
+
+    private func renewOffers() {
+        let free = (try? core.home.disk.freeBytes(core.home.vaultDirectory)).map { UInt64(max(0, $0)) } ?? 0
+        let wanted = core.service.usage(of: core.owner)?.usedBytes ?? 0
+        let step = Upkeep.freeStepBytes
+        for session in core.state.withLock({ Array($0.sessions.values) }) {
+            session.renewOffer(freeBytes: free / step * step, wantedBytes: wanted)
+        }
+    }
+
+    /// Notices what other processes have done: backups, orders, pairings.
+    private mutating func look() {
+        core.reloadBookIfChanged()
+        do {
+            let isNew = try core.orders.refresh()
+            let there = Set(try core.vault.snapshots())
+            if isNew || snapshots != there { core.poke() }
+            snapshots = there
+        } catch { core.log("\(error)") }
+    }
+
+    /// Sweeps what is kept for others, and lets go of what belongs to friends who have left.
+    private func tidy(_ now: Int64) {
+        let book = core.state.withLock { $0.roster.book }
+        for owner in (try? core.service.owners()) ?? [] where owner != core.owner && !core.isStopping {
+            do {
+                if let left = book.friend(owner)?.unpairedAt, now - left > Upkeep.leavingGraceSeconds {
+                    try core.service.remove(owner)
+                    core.log("removed what was kept for \(book.friend(owner)?.name ?? owner.hex), who left")
+                } else {
+                    try core.service.sweep(owner, now: now)
+                }
+            } catch { core.log("\(error)") }
+        }
+    }
+
+    /// What is kept for somebody who has left stays for so long: they may come back, or recover.
+    private static let leavingGraceSeconds: Int64 = 30 * 86_400
+
+    private struct Pace {
+        let seconds: Int64
+        var due: Int64 = 0
+
+        init(seconds: Int64) { self.seconds = seconds }
+
+        mutating func isDue(_ now: Int64) -> Bool {
+            // A clock that was set back does not stop anything.
+            guard now >= due || due - now > seconds else { return false }
+            due = now + seconds
+            return true
+        }
+    }
+}

@@ -1,0 +1,82 @@
+package import BackupFormat
+internal import Cryptography
+package import PeerProtocol
+package import Vault
+
+/// Finds out whether a peer really has the packs of the snapshots that are committed there, and sends those that it lacks.
+package struct ReplicaCheck: Sendable {
+    private let vault: Vault
+    private let peer: PeerVault
+    private let progress: ReplicationProgress
+
+    /// What an audit showed.
+    package struct Findings: Sendable, Hashable {
+        package var proven = 0
+        /// Those that the peer does not have, or not whole, or for which it showed something else.
+        package var lost: [PackID] = []
+    }
+
+    package init(of vault: Vault, at link: any PeerLink, progress: ReplicationProgress = ReplicationProgress()) {
+        self.vault = vault
+        self.peer = PeerVault(link)
+        self.progress = progress
+    }
+
+    /// The packs that these snapshots need, as far as they are here: in ascending order. 32 bytes each.
+    package func packs(of snapshots: some Sequence<SnapshotID>) throws(ReplicationError) -> [PackID] {
+        var seen: Set<PageID> = []
+        var packs: Set<PackID> = []
+        do {
+            for id in snapshots {
+                // What was forgotten or damaged meanwhile is no matter of the peer's.
+                guard let record = try? vault.snapshotRecord(id) else { continue }
+                for entry in record.pages where seen.insert(entry.id).inserted {
+                    guard let page = try? vault.page(entry.id) else { continue }
+                    for pack in page.packs where try vault.contains(pack) { packs.insert(pack) }
+                }
+            }
+        } catch { throw ReplicationError(error) }
+        return packs.sorted()
+    }
+
+    /// Those that the peer says it does not have, in the order given, and the least generation of its vault meanwhile.
+    package func missing(of packs: [PackID]) throws(ReplicationError) -> (packs: [PackID], generation: UInt64?) {
+        var missing: [PackID] = []
+        var generation: UInt64?
+        for start in stride(from: 0, to: packs.count, by: Limits.idsMax) {
+            try progress.requireGoing()
+            let some = packs[start..<min(start + Limits.idsMax, packs.count)].map { ObjectID($0.value) }
+            let reply = try peer.ask(.have(Have(kind: .pack, ids: some)), "ask for packs")
+            guard case .missing(let found) = reply.answer else { throw peer.unexpected("ask for packs") }
+            missing += found.ids.map { PackID($0.value) }
+            generation = min(generation ?? .max, found.generation)
+        }
+        return (missing, generation)
+    }
+
+    /// Asks for a leaf of each of these packs that nobody could tell before. `seed` is 32 fresh random bytes.
+    package func audit(_ packs: [PackID], seed: Bytes32) throws(ReplicationError) -> Findings {
+        var findings = Findings()
+        for start in stride(from: 0, to: packs.count, by: Limits.auditPacksMax) {
+            try progress.requireGoing()
+            let some = Array(packs[start..<min(start + Limits.auditPacksMax, packs.count)])
+            let audit = Audit(seed: seed, packs: some)
+            let reply = try peer.ask(.audit(audit), "ask for proofs")
+            guard case .samples = reply.answer, let verdicts = try? audit.verdicts(of: reply.bulk) else {
+                throw peer.unexpected("ask for proofs")
+            }
+            for (pack, verdict) in zip(some, verdicts) {
+                if verdict == .proven { findings.proven += 1 } else { findings.lost.append(pack) }
+            }
+        }
+        return findings
+    }
+
+    /// Sends packs, whatever snapshots need them: those that were lost there, or those of a backup that is still running.
+    /// All are durable there on return; a pack that is gone here meanwhile is passed over.
+    package func send(_ packs: [PackID]) throws(ReplicationError) {
+        var there: [PackID] = []
+        do { for pack in packs where try vault.contains(pack) { there.append(pack) } } catch { throw ReplicationError(error) }
+        if !there.isEmpty { try PackUpload(vault, peer.link, progress).send(there) }
+    }
+}

@@ -1,0 +1,89 @@
+import BackupFormat
+import HostFiles
+import Ledger
+import TestSupport
+import Testing
+
+private func id(_ number: Int) -> Bytes32 { Bytes32(words: (UInt64(number), 7, 7, 7)) }
+
+private func table(_ choices: inout Choices) -> ReplicaTable {
+    var table = ReplicaTable()
+    for peer in 0..<choices.below(6) {
+        var replica = Replica(device: DeviceID(id(peer)))
+        replica.grantedBytes = choices.next()
+        replica.usedBytes = choices.next()
+        replica.packs = choices.next()
+        replica.generation = choices.next()
+        replica.lastSeen = Int64(bitPattern: choices.next())
+        replica.lastProven = Int64(choices.below(1000))
+        replica.isDamaged = choices.below(2) == 1
+        for snapshot in 0..<choices.below(5) { replica.snapshots[SnapshotID(id(snapshot))] = UInt64(choices.below(9)) }
+        for order in 0..<choices.below(3) { replica.ordersDelivered.insert(id(order)) }
+        table[replica.device] = replica
+    }
+    return table
+}
+
+@Suite("Replica table") struct ReplicaTableTests {
+    @Test(
+        "any table is read back as it was, and any change of a byte, or cut, gives no trap and no memory without bound",
+        arguments: 0..<20)
+    func codec(_ seed: Int) throws {
+        var choices = Choices(seed: UInt64(seed))
+        let table = table(&choices)
+        let bytes = table.encode()
+        #expect(try ReplicaTable(decoding: bytes) == table)
+        for _ in 0..<200 {
+            var other = bytes
+            other[choices.below(other.count)] ^= UInt8(1 << choices.below(8))
+            if let read = try? ReplicaTable(decoding: other) {
+                for replica in read.replicas.values { _ = replica.state(now: 1000) }
+            }
+            #expect(throws: FormatError.self) { try ReplicaTable(decoding: Array(bytes.prefix(choices.below(bytes.count)))) }
+        }
+    }
+
+    @Test(
+        "a copy counts while its proof is fresh, its peer was heard of, nothing of it is lost, and its list of packs is not older"
+    )
+    func counting() {
+        let day: Int64 = 86_400
+        let now = 1000 * day
+        let snapshot = SnapshotID(id(1))
+        var table = ReplicaTable()
+        func add(_ peer: Int, _ change: (inout Replica) -> Void) {
+            var replica = Replica(device: DeviceID(id(peer)))
+            replica.lastSeen = now - day
+            replica.lastProven = now - day
+            replica.snapshots[snapshot] = 3
+            change(&replica)
+            table[replica.device] = replica
+        }
+        add(1) { _ in }
+        #expect(table.proven(snapshot, revision: 3, now: now) == 1)
+        #expect(table.proven(snapshot, revision: 4, now: now) == 0)
+        #expect(table.proven(SnapshotID(id(2)), revision: 0, now: now) == 0)
+        add(2) { $0.lastProven = now - 15 * day }
+        add(3) { $0.isDamaged = true }
+        add(4) { $0.lastSeen = now - 15 * day }
+        #expect(table.proven(snapshot, revision: 3, now: now) == 1)
+        let states = (1...4).map { table[DeviceID(id($0))].state(now: now) }
+        #expect(states == [.proven, .unproven, .damaged, .offline])
+        add(5) { $0.snapshots[snapshot] = 8 }
+        #expect(table.proven(snapshot, revision: 3, now: now) == 2)
+    }
+
+    @Test("a table that is damaged or gone is an empty one")
+    func damaged() throws {
+        let disk = SimulatedDisk()
+        try disk.makeDirectories("ledger")
+        #expect(ReplicaTable.read(disk, directory: "ledger") == ReplicaTable())
+        var choices = Choices(seed: 3)
+        let table = table(&choices)
+        try table.write(disk, directory: "ledger")
+        #expect(ReplicaTable.read(disk, directory: "ledger") == table)
+        let file = try disk.openForUpdating("ledger/replicas")
+        try file.truncate(to: 5)
+        #expect(ReplicaTable.read(disk, directory: "ledger") == ReplicaTable())
+    }
+}
