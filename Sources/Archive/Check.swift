@@ -1,4 +1,4 @@
-internal import BackupFormat
+package import BackupFormat
 internal import Cryptography
 internal import HostFiles
 internal import Ledger
@@ -8,16 +8,29 @@ extension ArchiveStore {
     /// Verifies the vault's files, the index and every snapshot; with `repair`, mends what parity can rebuild.
     ///
     /// `readDataFraction` (0 to 1) is the share of packs read in full and compared with their names. What is lost is
-    /// reported by snapshot and path, as far as this device can read them.
+    /// reported by snapshot and path, as far as this device can read them. With `repair`, `fetch` is given what is lost here before that
+    /// is given up, to bring it into the vault from elsewhere; it answers what to report of it.
     package func check(
-        readDataFraction: Double, repair: Bool, nowSeconds: Int64, progress: Progress
+        readDataFraction: Double, repair: Bool, nowSeconds: Int64, progress: Progress,
+        fetch: (VaultLosses) -> [String] = { _ in [] }
     ) throws(ArchiveError) -> CheckReport {
         let started = ContinuousClock.now
         var report = CheckReport()
-        let scrub: ScrubReport
+        var scrub: ScrubReport
         let seed = Bytes32.random().words.0
         do {
             scrub = try vault.scrub(readData: readDataFraction, seed: seed, repair: repair)
+            var asked = VaultLosses()
+            // What a page that has come back names may be lost too: as long as something else is missing each time.
+            while repair, case let losses = VaultLosses(scrub), !losses.isEmpty, losses != asked {
+                asked = losses
+                let fetched = fetch(losses)
+                guard !fetched.isEmpty else { break }
+                report.repaired += fetched
+                let repairedFiles = scrub.repairedFiles
+                scrub = try vault.scrub(readData: readDataFraction, seed: seed, repair: true)
+                scrub.repairedFiles += repairedFiles
+            }
         } catch {
             throw ArchiveError(.storage, "check the vault", "\(error)")
         }
@@ -139,5 +152,21 @@ extension ArchiveStore {
         }
         for path in damaged { report.lost.append("snapshot \(id.hex.prefix(12)): \(path)") }
         if count > damaged.count { report.lost.append("snapshot \(id.hex.prefix(12)): and \(count - damaged.count) more paths") }
+    }
+}
+
+/// What a vault should hold and does not, or not whole.
+package struct VaultLosses: Sendable, Hashable {
+    package var packs: [PackID] = []
+    /// Those whose record, or a page of whose list, is lost.
+    package var snapshots: [SnapshotID] = []
+
+    package var isEmpty: Bool { packs.isEmpty && snapshots.isEmpty }
+
+    init() {}
+
+    init(_ scrub: ScrubReport) {
+        packs = scrub.missingPacks + scrub.damagedPacks.map(\.id)
+        snapshots = scrub.lostSnapshots + (scrub.lostPages.isEmpty ? [] : scrub.incompleteSnapshots)
     }
 }

@@ -43,6 +43,18 @@ package final class Node: Sendable {
         do { return try store.catalog() } catch { throw NodeError(error) }
     }
 
+    /// The packs that a snapshot needs and that are not here: peers may have them.
+    package func missingPacks(of snapshot: SnapshotID) throws(NodeError) -> [PackID] {
+        do { return try store.vault.missingPacks(of: snapshot) } catch {
+            throw NodeError(.failed, "look for the packs of snapshot \(snapshot.hex.prefix(8))", "\(error)")
+        }
+    }
+
+    /// Takes over what another process has brought into the vault.
+    package func refresh() throws(NodeError) {
+        do { try store.synchroniseIndex() } catch { throw NodeError(error) }
+    }
+
     /// Makes one snapshot. Problems with single files go to `report`, from any thread.
     package func backUp(
         _ request: BackupRequest, _ progress: Progress, report: @escaping @Sendable (FileProblem) -> Void
@@ -85,16 +97,17 @@ package final class Node: Sendable {
 
     /// Verifies vault, ledger and key files. `readDataFraction` of the packs (0 to 1) is read in whole.
     ///
-    /// `now` is in nanoseconds since 1970.
+    /// `now` is in nanoseconds since 1970. `fetch` brings what is lost here from peers, and answers what to report of it.
     package func check(
-        readDataFraction: Double, repair: Bool, now: Int64, _ progress: Progress
+        readDataFraction: Double, repair: Bool, now: Int64, _ progress: Progress, fetch: (VaultLosses) -> [String] = { _ in [] }
     ) throws(NodeError) -> CheckReport {
         var repairs: [KeyRepair] = []
         _ = try HomeKeys.load(home, mending: repair, repairs: &repairs)
         var report: CheckReport
         do {
             report = try store.check(
-                readDataFraction: readDataFraction, repair: repair, nowSeconds: now / 1_000_000_000, progress: progress)
+                readDataFraction: readDataFraction, repair: repair, nowSeconds: now / 1_000_000_000, progress: progress,
+                fetch: fetch)
         } catch { throw NodeError(error) }
         for found in repairs {
             let text = "key file \(found.path) \(found.message)"

@@ -3,6 +3,7 @@ internal import ArgumentParser
 internal import BackupFormat
 internal import BackupNode
 internal import Daemon
+internal import Synchronization
 
 /// Options that every command takes.
 struct GlobalOptions: ParsableArguments {
@@ -129,6 +130,30 @@ struct Session {
         guard opened.isNew else { return }
         Standard.error.line("bakare-node: made a new home in \(home.directory)")
         if let owner = opened.keys.owner { Standard.error.write(recoveryNotice(owner.recoveryText)) }
+    }
+
+    /// Brings the packs that a snapshot needs and that are not here from peers, if the node runs and they have them. Where not, whatever
+    /// needs them will say so by itself.
+    func complete(_ snapshot: SnapshotID, of node: Node) throws(NodeError) {
+        let missing = try node.missingPacks(of: snapshot)
+        guard !missing.isEmpty else { return }
+        guard let running = try RunningNode.find(home) else {
+            return warn(
+                "\(describeCount(missing.count, "pack")) of the snapshot are not here: `bakare-node start` would fetch them from peers"
+            )
+        }
+        do throws(NodeError) {
+            let report = try run("fetching") { progress, _ throws(NodeError) in
+                try running.fetch(packs: missing, snapshots: [], isStopping: { progress.isStopping }) { bytes in
+                    progress.bytes.store(bytes, ordering: .relaxed)
+                }
+            }
+            try node.refresh()
+            tell("fetched \(describeCount(report.packs, "pack")) of \(describeCount(missing.count)) from peers")
+        } catch {
+            if error.code == .interrupted { throw error }
+            warn("\(error)")
+        }
     }
 
     /// Lets the node that runs on this home, if one does, look at what has changed. It would find out by itself a little later.

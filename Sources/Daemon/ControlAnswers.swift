@@ -19,6 +19,9 @@ enum ControlVerb: String {
     /// Waits until the snapshot of the id in the argument is on as many peers as it should be, or nobody is left who could take it.
     /// Progress and result are ``ReplicaCount``s.
     case wait
+    /// Brings packs and snapshots from the peers that are here into the vault: the ids of packs, one after the other, and those of
+    /// snapshots. Progress is a number of bytes, and the result how many packs came and how many snapshots are whole.
+    case fetch
 }
 
 /// Runs on a thread of the caller's own.
@@ -45,6 +48,10 @@ func answerControl(_ call: ControlCall, _ core: DaemonCore) -> ControlReply {
             state.pokes += 1
         }
         return .result([])
+    case .fetch:
+        guard call.request.arguments.count == 2 else { return .failed(code: 64, message: "fetch: two arguments are due") }
+        let (packs, snapshots) = (identifiers(call.request.arguments[0]), identifiers(call.request.arguments[1]))
+        return core.fetch(packs.map { PackID($0) }, snapshots.map { SnapshotID($0) }, call)
     case .wait:
         guard call.request.arguments.count == 1, let id = Bytes32(bytes: call.request.arguments[0]) else {
             return .failed(code: 64, message: "wait: an argument of 32 bytes is missing")

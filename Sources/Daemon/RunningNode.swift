@@ -51,14 +51,28 @@ package struct RunningNode: Sendable {
     package func wait(
         for snapshot: SnapshotID, isStopping: @escaping @Sendable () -> Bool, progress: (ReplicaCount) -> Void
     ) throws(NodeError) -> ReplicaCount {
+        let request = ControlRequest(ControlVerb.wait.rawValue, [snapshot.value.bytes])
+        let bytes = try long(request, "wait", isStopping: isStopping) { bytes in
+            if let count = ReplicaCount(bytes: bytes) { progress(count) }
+        }
+        guard let count = ReplicaCount(bytes: bytes) else {
+            throw NodeError(.failed, "wait", "the running node is of another version; restart it")
+        }
+        return count
+    }
+
+    /// Asks something that takes long. Ctrl-C, of which `isStopping` tells, ends it here and there.
+    private func long(
+        _ request: ControlRequest, _ operation: String, isStopping: @escaping @Sendable () -> Bool, progress: ([UInt8]) -> Void
+    ) throws(NodeError) -> [UInt8] {
         let client: ControlClient?
         do throws(ControlError) { client = try ControlClient.connect(home: home.directory) } catch {
-            throw NodeError(.failed, "wait", error.description)
+            throw NodeError(.failed, operation, error.description)
         }
-        guard let client else { throw NodeError(.failed, "wait", "the running node ended") }
+        guard let client else { throw NodeError(.failed, operation, "the running node ended") }
         let isOver = ConditionLock(false)
-        // Ctrl-C has to reach a thread that waits for the node.
-        let watcher = WorkerThread(name: "wait") {
+        // This thread waits for the node; another has to look for Ctrl-C.
+        let watcher = WorkerThread(name: "watch") {
             while isOver.wait(milliseconds: 100, for: { $0 ? true : nil }) == nil {
                 if isStopping() { return client.cancel() }
             }
@@ -68,18 +82,31 @@ package struct RunningNode: Sendable {
             watcher?.join()
         }
         do throws(ControlError) {
-            let request = ControlRequest(ControlVerb.wait.rawValue, [snapshot.value.bytes])
-            let reply = try client.ask(request) { bytes in if let count = ReplicaCount(bytes: bytes) { progress(count) } }
-            switch reply {
-            case .result(let bytes): if let count = ReplicaCount(bytes: bytes) { return count }
+            switch try client.ask(request, progress: progress) {
+            case .result(let bytes): return bytes
             case .failed(_, let message): throw ControlError(.failed, message)
-            case .progress: break
+            case .progress: throw ControlError(.lost, "the running node says something else than was asked; restart it")
             }
-            throw ControlError(.lost, "the running node says something else than was asked; restart it")
         } catch {
-            if isStopping() { throw NodeError(.interrupted, "wait", "interrupted") }
-            throw NodeError(.failed, "wait", error.description)
+            if isStopping() { throw NodeError(.interrupted, operation, "interrupted") }
+            throw NodeError(.failed, operation, error.description)
         }
+    }
+
+    /// Has the node bring packs and snapshots from its peers into the vault. `progress` is told of bytes so far.
+    package func fetch(
+        packs: [PackID], snapshots: [SnapshotID], isStopping: @escaping @Sendable () -> Bool, progress: (Int) -> Void
+    ) throws(NodeError) -> FetchReport {
+        let request = ControlRequest(
+            ControlVerb.fetch.rawValue, [packs.flatMap(\.value.bytes), snapshots.flatMap(\.value.bytes)])
+        let bytes = try long(request, "fetch from peers", isStopping: isStopping) { bytes in
+            let number = bytes.prefix(8).reversed().reduce(0) { $0 << 8 | Int($1) }
+            progress(number)
+        }
+        guard let report = FetchReport(bytes: bytes) else {
+            throw NodeError(.failed, "fetch from peers", "the running node is of another version; restart it")
+        }
+        return report
     }
 
     /// Tells the node that a backup runs, for as long as `body` does.

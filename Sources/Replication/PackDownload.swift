@@ -10,6 +10,8 @@ internal import Vault
 struct PackDownload {
     private let vault: Vault
     private let progress: ReplicationProgress
+    /// Takes the place of a pack that is here, and beyond repair.
+    private let isReplacing: Bool
     private let state: ConditionLock<State>
 
     private struct State {
@@ -27,9 +29,10 @@ struct PackDownload {
     /// How many peers fetch one pack at most.
     private static let hedgeMax = 2
 
-    init(_ packs: [PackID], into vault: Vault, links: Int, _ progress: ReplicationProgress) {
+    init(_ packs: [PackID], into vault: Vault, links: Int, isReplacing: Bool = false, _ progress: ReplicationProgress) {
         self.vault = vault
         self.progress = progress
+        self.isReplacing = isReplacing
         state = ConditionLock(State(waiting: packs.reversed(), linksAlive: links))
     }
 
@@ -151,7 +154,7 @@ struct PackDownload {
         let whole = assembly.wait { state in state.answers == expected ? Optional(state) : nil }
         if let failure = whole.failure { throw failure }
         do {
-            _ = try whole.bytes.withUnsafeBytes { try vault.storeVerified(pack: pack, bytes: $0) }
+            _ = try whole.bytes.withUnsafeBytes { try vault.storeVerified(pack: pack, bytes: $0, replacing: isReplacing) }
         } catch let error as VaultError where error.code == .rejected {
             throw ReplicationError(.untrue, "get pack \(pack): the peer sent other bytes than its name says")
         } catch {

@@ -62,6 +62,16 @@ package struct SnapshotDownload: Sendable {
         return report
     }
 
+    /// Brings these packs, in place of what is here of them. Returns those that no peer could give, with the reason; the others are
+    /// durable.
+    package func replace(packs: [PackID]) throws(ReplicationError) -> [PackID: String] {
+        guard !packs.isEmpty else { return [:] }
+        guard !links.isEmpty else { throw ReplicationError(.cutOff, "no peer is connected") }
+        let lost = try PackDownload(packs, into: vault, links: links.count, isReplacing: true, progress).run(links)
+        do { try vault.sync() } catch { throw ReplicationError(error) }
+        return lost
+    }
+
     /// Brings what one snapshot needs and commits it. False when it was whole already.
     private func bring(_ record: SnapshotRecord, _ wholePages: inout Set<PageID>) throws(ReplicationError) -> Bool {
         let bytes = record.encode()
@@ -100,11 +110,18 @@ package struct SnapshotDownload: Sendable {
         do {
             for entry in record.pages where !wholePages.contains(entry.id) {
                 let before = missing.count
-                for pack in try vault.page(entry.id).packs where !(try vault.contains(pack)) { missing.append(pack) }
+                for pack in try page(entry.id).packs where !(try vault.contains(pack)) { missing.append(pack) }
                 if missing.count == before { wholePages.insert(entry.id) }
             }
-        } catch { throw ReplicationError(error) }
+        } catch let error as ReplicationError { throw error } catch { throw ReplicationError(.local, "\(error)") }
         return missing
+    }
+
+    /// A page as it is here, or from a peer where it is lost.
+    private func page(_ id: PageID) throws(ReplicationError) -> PackListPage {
+        if let page = try? vault.page(id) { return page }
+        try fetch(id)
+        do { return try vault.page(id) } catch { throw ReplicationError(error) }
     }
 
     private func fetch(_ packs: [PackID], _ record: SnapshotRecord) throws(ReplicationError) {

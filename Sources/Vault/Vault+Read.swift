@@ -8,6 +8,15 @@ extension Vault {
         try files("look for", Stored.pack(pack)) { () throws(HostFilesError) in try disk.status(home(.pack(pack))) } != nil
     }
 
+    /// The packs that a snapshot needs and that are not in the vault, in the order of its list; those of lost pages are not known.
+    package func missingPacks(of snapshot: SnapshotID) throws(VaultError) -> [PackID] {
+        var missing: [PackID] = []
+        for entry in try snapshotRecord(snapshot).pages {
+            for pack in (try? page(entry.id))?.packs ?? [] where try !contains(pack) { missing.append(pack) }
+        }
+        return missing
+    }
+
     /// Calls `body` with every pack that is in the vault, the trash not counted, in no order to rely on.
     package func forEachPack(_ body: (PackID) throws(VaultError) -> Void) throws(VaultError) {
         for folder in try files("list", packsFolder, { () throws(HostFilesError) in try disk.list(packsFolder) }) {

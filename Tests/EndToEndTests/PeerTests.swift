@@ -216,4 +216,41 @@ private func online(_ home: Home) throws -> [String] {
         #expect(try third.stop().code == 0)
         #expect(try home.run("start", "--no-discovery", "--listen", "here").code == 64)
     }
+
+    @Test("packs, pages and records that are lost here come back from a friend: for a restore, and by check --repair")
+    func lostHere() throws {
+        var random = Randomness.forTest("Peer.lostHere")
+        let scratch = try Scratch()
+        let settings = "[peers]\nreplicas = 1\nreserve = \"1MiB\"\n"
+        let mine = try Home.make(scratch.path("mine"), settings: settings)
+        let theirs = try Home.make(scratch.path("theirs"), settings: settings)
+        try scratch.makeFolder("source").write("a", random.bytes(40_000_000))
+        let me = try RunningNode(mine)
+        try pair(mine, theirs)
+        let friend = try RunningNode(theirs)
+        try wait("the nodes meet") { try online(mine).count == 1 }
+        let id = try #require(
+            try mine.expect(0, ["backup", "--wait", "--json", scratch.path("source")]).object()["snapshot"] as? String)
+        let state = try TreeState(of: scratch.path("source"))
+        func expectBack(_ target: String) throws {
+            try mine.restore(id, to: scratch.path(target))
+            #expect(try TreeState(of: scratch.path(target) + scratch.path("source")).differences(from: state) == [])
+        }
+        // All packs are gone: a restore fetches them.
+        for file in try mine.vaultFiles("packs") { #expect(unlink(file) == 0) }
+        try expectBack("first")
+        // Then some are gone, some are damaged beyond parity, and so are a page and the record.
+        let packs = try mine.vaultFiles("packs")
+        #expect(packs.count >= 3)
+        #expect(unlink(packs[0]) == 0)
+        #expect(truncate(packs[1], 100) == 0)
+        for file in try mine.vaultFiles("pages") + mine.vaultFiles("snapshots") { #expect(truncate(file, 10) == 0) }
+        let report = try mine.succeed("check", "--repair", "--read-data", "100%", "--json").object()
+        #expect(report["clean"] as? Bool == true)
+        #expect(((report["repaired"] as? [String]) ?? []).contains { $0.contains("came from peers") })
+        try expectBack("second")
+        #expect(try mine.succeed("check", "--read-data", "100%", "--json").object()["clean"] as? Bool == true)
+        #expect(try me.stop().code == 0)
+        #expect(try friend.stop().code == 0)
+    }
 }

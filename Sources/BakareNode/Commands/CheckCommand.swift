@@ -1,12 +1,14 @@
 internal import Archive
 internal import ArgumentParser
 internal import BackupNode
+internal import Daemon
 
 struct CheckCommand: NodeCommand {
     static let configuration = CommandConfiguration(
         commandName: "check", abstract: "Verify vault, ledger and keys, and mend them.",
         discussion: """
-            Ends with 0 if all is well or was mended, with 1 if damage is left.
+            Ends with 0 if all is well or was mended, with 1 if damage is left. With --repair
+            and a running node, what parity cannot rebuild is fetched from peers.
             """)
 
     @Option(help: ArgumentHelp("Also read the packs themselves; with =5%, so many of them.", valueName: "percent"))
@@ -19,8 +21,11 @@ struct CheckCommand: NodeCommand {
 
     func execute(_ session: Session) throws -> ExitStatus {
         let node = try session.node(writing: false)
+        let running = repair ? try? RunningNode.find(session.home) : nil
         let report = try session.run("checking") { progress, _ throws(NodeError) in
-            try node.check(readDataFraction: readData?.fraction ?? 0, repair: repair, now: currentTime(), progress)
+            try node.check(readDataFraction: readData?.fraction ?? 0, repair: repair, now: currentTime(), progress) { losses in
+                fetch(losses, running, progress, session)
+            }
         }
         session.answer(report.json)
         for text in report.repaired { session.say("mended: \(text)") }
@@ -40,6 +45,23 @@ struct CheckCommand: NodeCommand {
             session.warn("what is lost comes back with the next `backup`, where the files are still there")
         }
         return .failed
+    }
+}
+
+/// Brings what is lost here from peers; what to report of it.
+private func fetch(_ losses: VaultLosses, _ running: RunningNode?, _ progress: Progress, _ session: Session) -> [String] {
+    guard let running else {
+        session.warn("something is lost here; with `bakare-node start` running, it would be asked of peers")
+        return []
+    }
+    do throws(NodeError) {
+        let report = try running.fetch(
+            packs: losses.packs, snapshots: losses.snapshots, isStopping: { progress.isStopping }, progress: { _ in })
+        guard report.packs + report.snapshots > 0 else { return [] }
+        return ["\(describeCount(report.packs, "pack")) and \(describeCount(report.snapshots, "snapshot")) came from peers"]
+    } catch {
+        session.warn("\(error)")
+        return []
     }
 }
 

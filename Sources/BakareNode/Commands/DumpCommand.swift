@@ -18,6 +18,7 @@ struct DumpCommand: NodeCommand {
         guard !global.json else { throw NodeError(.usage, "dump", "writes bytes, so that --json has no meaning here") }
         let node = try session.node(writing: false)
         let snapshot = try session.snapshot(snapshot, of: node)
+        try session.complete(snapshot.id, of: node)
         var problems = 0
         let progress = Progress()
         try Interruption.during(progress) { () throws(NodeError) in

@@ -40,6 +40,7 @@ struct RestoreCommand: NodeCommand {
     func execute(_ session: Session) throws -> ExitStatus {
         let node = try session.node(writing: false)
         let snapshot = try session.snapshot(snapshot, of: node)
+        try session.complete(snapshot.id, of: node)
         let request = RestoreRequest(
             snapshot: snapshot.id, paths: path.map { session.path($0) },
             target: session.environment.existing(RawPath(argument: target)), overwrite: overwrite, deleteExtraneous: delete,
