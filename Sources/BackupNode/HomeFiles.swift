@@ -1,6 +1,6 @@
 package import BackupFormat
 internal import Cryptography
-internal import HostFiles
+package import HostFiles
 
 extension Home {
     /// Writes a file that must not exist, and that only its owner may read; durable once this returns.
@@ -22,7 +22,7 @@ extension Home {
 
 extension Disk {
     /// Writes a whole plain file, durable under its name once this returns; until then the old one stays.
-    func replaceFile(_ path: RawPath, with bytes: [UInt8]) throws(HostFilesError) {
+    package func replaceFile(_ path: RawPath, with bytes: [UInt8]) throws(HostFilesError) {
         let staged = RawPath(bytes: path.bytes + ".new-".utf8 + hexadecimal(Bytes32.random().bytes.prefix(8)).utf8)
         let file = try createExclusively(staged, expectedBytes: bytes.count)
         do throws(HostFilesError) {

@@ -37,6 +37,7 @@ package final class Daemon: Sendable {
         var control: ControlServer?
         var discovery: Discovery?
         var prober: WorkerThread?
+        var chores: WorkerThread?
     }
 
     /// `log` takes lines for people, from any thread.
@@ -71,6 +72,7 @@ package final class Daemon: Sendable {
         parts.withLock { parts in
             parts.control = control
             parts.prober = WorkerThread(name: "prober") { prober.run() }
+            parts.chores = WorkerThread(name: "chores") { [core] in Chores(core).run() }
             if options.discovers {
                 parts.discovery = Discovery(announcement: core.announcement()) { [core] event in core.discovered(event) }
             }
@@ -90,12 +92,12 @@ package final class Daemon: Sendable {
 
     /// Says goodbye to all peers, and waits until everything has ended.
     package func stop() {
-        let (control, discovery, prober) = parts.withLock { ($0.control, $0.discovery, $0.prober) }
+        let (control, discovery, threads) = parts.withLock { ($0.control, $0.discovery, [$0.prober, $0.chores]) }
         core.stop()
         discovery?.stop()
         control?.stop()
         transport.stop()
-        prober?.join()
+        for thread in threads { thread?.join() }
         core.finish()
     }
 }

@@ -1,9 +1,7 @@
 internal import BackupFormat
 internal import BackupNode
-internal import Cryptography
 internal import Discovery
 internal import HostFiles
-internal import Peers
 internal import Vault
 
 /// What is done again and again while a node runs, each at its own pace. Called several times a second, on one thread.
@@ -13,7 +11,6 @@ struct Upkeep {
     private var saving = Pace(seconds: 5)
     private var looking = Pace(seconds: 15)
     private var announcing = Pace(seconds: 60)
-    private var tidying = Pace(seconds: 3600)
     private var snapshots: Set<SnapshotID>?
     private var announced: Announcement?
     private var pokes = -1
@@ -39,7 +36,6 @@ struct Upkeep {
                 announced = announcement
             }
         }
-        if tidying.isDue(now) { tidy(now) }
     }
 
     private func renewOffers() {
@@ -61,24 +57,6 @@ struct Upkeep {
             snapshots = there
         } catch { core.log("\(error)") }
     }
-
-    /// Sweeps what is kept for others, and lets go of what belongs to friends who have left.
-    private func tidy(_ now: Int64) {
-        let book = core.state.withLock { $0.roster.book }
-        for owner in (try? core.service.owners()) ?? [] where owner != core.owner && !core.isStopping {
-            do {
-                if let left = book.friend(owner)?.unpairedAt, now - left > Upkeep.leavingGraceSeconds {
-                    try core.service.remove(owner)
-                    core.log("removed what was kept for \(book.friend(owner)?.name ?? owner.hex), who left")
-                } else {
-                    try core.service.sweep(owner, now: now)
-                }
-            } catch { core.log("\(error)") }
-        }
-    }
-
-    /// What is kept for somebody who has left stays for so long: they may come back, or recover.
-    private static let leavingGraceSeconds: Int64 = 30 * 86_400
 
     private struct Pace {
         let seconds: Int64

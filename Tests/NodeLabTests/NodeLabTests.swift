@@ -96,6 +96,14 @@ struct NodeLabTests {
             #expect(report["protected"] as? Bool == true, "at \(percent) %")
             try house.drop(0, on: "nas")
         }
+        // The peer moves to another address.
+        try house["nas"].run("ip", "addr", "del", "10.77.0.2/24", "dev", "eth0")
+        try house["nas"].run("ip", "addr", "add", "10.77.0.77/24", "dev", "eth0")
+        try house.makeFiles("moved", bytes: 2_000_000)
+        try laptop.bakare("backup", house.path("moved"))
+        try await house.eventually("the peer is found where it is now", within: 60) {
+            try laptop.snapshots().allSatisfy { $0["replicas"] as? Int == 1 }
+        }
         // Cut off and stopped in the middle of a backup.
         try house.makeFiles("large", bytes: 30_000_000)
         let backup = try laptop.begin("backup", "--json", house.path("large"))

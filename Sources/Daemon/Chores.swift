@@ -1,0 +1,75 @@
+internal import BackupFormat
+internal import BackupNode
+internal import HostFiles
+internal import Peers
+
+/// What is done once a day, on a thread of its own: sweeps, of this node's own vault and of what is kept for others; and letting go of
+/// what belongs to friends who have left.
+struct Chores: Sendable {
+    private let core: DaemonCore
+
+    private static let daySeconds: Int64 = 86_400
+    /// What is kept for somebody who has left stays for so long: they may come back, or recover.
+    static let leavingGraceSeconds: Int64 = 30 * daySeconds
+
+    init(_ core: DaemonCore) { self.core = core }
+
+    /// Its time of change is when the chores were done last.
+    private var marker: RawPath { core.home.ledgerDirectory.appending("swept") }
+
+    /// Until the node stops.
+    func run() {
+        // What was just started has better things to do at first.
+        core.rest(milliseconds: 60_000)
+        while !core.isStopping {
+            if isDue {
+                tidyOthers()
+                sweepOwn()
+                // Where it cannot be written, they are done again after the next start.
+                try? core.home.disk.replaceFile(marker, with: [])
+            }
+            core.rest(milliseconds: 600_000)
+        }
+    }
+
+    private var isDue: Bool {
+        guard let status = try? core.home.disk.status(marker) else { return true }
+        let (passed, overflow) = core.now.subtractingReportingOverflow(status.modifiedSeconds)
+        // A time that is still to come is a clock's mistake.
+        return overflow || passed < 0 || passed >= Chores.daySeconds
+    }
+
+    func tidyOthers() {
+        let (book, now) = (core.state.withLock { $0.roster.book }, core.now)
+        for owner in (try? core.service.owners()) ?? [] where owner != core.owner && !core.isStopping {
+            do {
+                if let left = book.friend(owner)?.unpairedAt, now - left > Chores.leavingGraceSeconds {
+                    try core.service.remove(owner)
+                    core.log("removed what was kept for \(book.friend(owner)?.name ?? owner.hex), who left")
+                } else {
+                    try core.service.sweep(owner, now: now)
+                }
+            } catch { core.log("\(error)") }
+        }
+    }
+
+    /// A run of the command `sweep`: it needs the chunk index, and so memory of its own.
+    private func sweepOwn() {
+        guard !core.isStopping else { return }
+        let named = core.home.configurationIsNamed ? [Array("--config".utf8), core.home.configurationFile.bytes] : []
+        let words = [Array("sweep".utf8), Array("--quiet".utf8), Array("--home".utf8), core.home.directory.bytes] + named
+        guard let child = ChildProcess("/proc/self/exe", words) else {
+            return core.log("the daily sweep cannot be started; run `bakare-node sweep`")
+        }
+        while true {
+            if let code = child.poll() {
+                if code != 0, !core.isStopping {
+                    core.log("the daily sweep ended with \(code); run `bakare-node sweep` to see why")
+                }
+                return
+            }
+            if core.isStopping { child.terminate() }
+            core.rest(milliseconds: 200)
+        }
+    }
+}

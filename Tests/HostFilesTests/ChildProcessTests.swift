@@ -1,0 +1,31 @@
+import BackupFormat
+import Glibc
+import HostFiles
+import Testing
+
+@Suite("Child processes") struct ChildProcessTests {
+    private func result(_ script: String, terminating: Bool = false) throws -> Int32 {
+        let child = try #require(ChildProcess("/bin/sh", [Array("-c".utf8), Array(script.utf8)]))
+        if terminating { child.terminate() }
+        for _ in 0..<1000 {
+            if let code = child.poll() {
+                #expect(child.poll() == code)
+                return code
+            }
+            usleep(10_000)
+        }
+        child.terminate()
+        Issue.record("it did not end")
+        return -1
+    }
+
+    @Test("the exit code comes back, and that of a signal as 128 and its number")
+    func codes() throws {
+        #expect(try result("exit 0") == 0)
+        #expect(try result("exit 7") == 7)
+        #expect(try result("sleep 60", terminating: true) == 128 + SIGTERM)
+    }
+
+    @Test("what is no program gives none")
+    func nothing() { #expect(ChildProcess("/nowhere/at/all", []) == nil) }
+}
