@@ -76,9 +76,12 @@ def by_perf(context, works, tree, target):
 
 def by_callgrind(context, works, tree):
     workspace, totals, tables = context.workspace, {}, {}
+    # Debian's valgrind gives up on debugging information of DWARF 5; the names of functions stay.
+    program = workspace.root / "bakare-node"
+    workspace.plain(["strip", "--strip-debug", "-o", program, context.bakare.binary])
     for work, arguments in works.items():
         out = workspace.root / "callgrind.out"
-        workspace.plain(["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}", context.bakare.binary, *arguments])
+        workspace.plain(["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}", program, *arguments])
         text = workspace.plain(["callgrind_annotate", "--auto=no", "--threshold=100", out])
         totals[work], tables[work] = functions(text)
         out.unlink()
