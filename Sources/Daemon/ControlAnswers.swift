@@ -76,29 +76,44 @@ extension DaemonCore {
             return state.pokes
         }
         var shown: ReplicaCount?
+        var patience = Patience()
         while true {
             let count = ReplicaCount(
                 replicas: state.withLock { $0.replicas.proven(snapshot, revision: record.revision, now: now) },
                 target: configuration.replicas)
             if count != shown { call.progress(count.bytes) }
             shown = count
-            if count.isProtected || call.isGone || isStopping {
+            let present = state.withLock { state in
+                state.sessions.values.filter { $0.isPaired && $0.ended == nil }.map { session in
+                    (device: session.device, isDone: (state.finished[ObjectIdentifier(session)] ?? -1) >= started)
+                }
+            }
+            let expectsMore = patience.expectsMore(present.compactMap(\.device), now: now)
+            let isOver = present.allSatisfy(\.isDone) && !expectsMore
+            // Asked again after that: the last word may have come in between.
+            let last = state.withLock { $0.replicas.proven(snapshot, revision: record.revision, now: now) }
+            if count.isProtected || call.isGone || isStopping || isOver && last == count.replicas {
                 // The caller may ask the ledger next.
                 saveReplicas()
                 return .result(count.bytes)
             }
-            // Everyone who is there has had his turn since the question, and the last word is out.
-            let isOver = state.withLock { state in
-                state.sessions.values.allSatisfy { session in
-                    !session.isPaired || (state.finished[ObjectIdentifier(session)] ?? -1) >= started
-                }
-            }
-            let final = state.withLock { $0.replicas.proven(snapshot, revision: record.revision, now: now) }
-            if isOver, final == count.replicas {
-                saveReplicas()
-                return .result(count.bytes)
-            }
             _ = state.wait(milliseconds: 200) { $0.isStopping || call.isGone ? true : nil }
+        }
+    }
+}
+
+/// How long to wait for peers whose connection broke: a value.
+struct Patience {
+    private var lastThere: [DeviceID: Int64] = [:]
+
+    /// A peer that was there since the question was asked has so long to come back, in seconds.
+    static let seconds: Int64 = 90
+
+    /// Whether one of those that were there, and are not now, may still come back. `now` is in seconds.
+    mutating func expectsMore(_ present: [DeviceID], now: Int64) -> Bool {
+        for device in present { lastThere[device] = now }
+        return lastThere.contains { device, moment in
+            !present.contains(device) && now >= moment && now - moment <= Patience.seconds
         }
     }
 }

@@ -32,6 +32,8 @@ final class PeerSession: Sendable {
         /// What each side said last of itself to the other.
         var mine: Offer?
         var theirs: Offer
+        /// The peer has made its offer to this node; what came with its hello was for anyone.
+        var hasOffered = false
         /// Threads that work for the session.
         var threads = 0
     }
@@ -56,6 +58,9 @@ final class PeerSession: Sendable {
             return negotiate(mine: mine, theirs: state.theirs)
         }
     }
+
+    /// Whether both have said what they offer each other.
+    var isSettled: Bool { state.withLock { $0.mine != nil && $0.hasOffered } }
 
     var theirOffer: Offer { state.withLock { $0.theirs } }
 
@@ -106,7 +111,10 @@ final class PeerSession: Sendable {
     func take(_ request: PeerRequest) { state.withLock { $0.requests.append(request) } }
 
     func take(_ offer: Offer) {
-        state.withLock { $0.theirs = offer }
+        state.withLock { state in
+            state.theirs = offer
+            state.hasOffered = true
+        }
         core.poke()
     }
 

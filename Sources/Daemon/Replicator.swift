@@ -40,18 +40,20 @@ struct Replicator {
                 continue
             }
             pause = Replicator.roundMilliseconds
+            var isFinal = true
             do throws(ReplicationError) {
                 if wake.pokes != pokes || !wake.isBackupRunning { try round(device) }
                 if wake.isBackupRunning, core.keepsForThisNode(session) { try sendAhead(&ahead) } else { ahead = [] }
             } catch {
                 note(error, device)
                 pause = Replicator.retryMilliseconds
+                isFinal = error.code != .cutOff && error.code != .stopped
             }
             pokes = wake.pokes
             core.release(device)
             // Commands read it from there.
             core.saveReplicas()
-            core.finished(pokes, session)
+            if isFinal, session.isSettled { core.finished(pokes, session) }
             if wake.isBackupRunning { core.rest(milliseconds: Replicator.aheadMilliseconds) }
         }
     }

@@ -84,7 +84,7 @@ struct NodeLabTests {
         let house = try await Household(["laptop", "nas"])
         let laptop = try house.member("laptop", "replicas = 1\n")
         try laptop.bakare("init")
-        _ = try await laptop.start()
+        let laptopRuns = try await laptop.start()
         let nas = try house.member("nas", "")
         try nas.bakare("join", try laptop.bakare("invite", "--own-device", "--quiet"))
         let nasRuns = try await nas.start()
@@ -106,13 +106,14 @@ struct NodeLabTests {
         }
         // Cut off and stopped in the middle of a backup.
         try house.makeFiles("large", bytes: 30_000_000)
-        let backup = try laptop.begin("backup", "--json", house.path("large"))
+        let backup = try laptop.begin("backup", "--wait", "--json", house.path("large"))
         try nasRuns.signal("STOP")
         try house["nas"].plug(in: false)
         try await Task.sleep(for: .seconds(16))
         try house["nas"].plug(in: true)
         try nasRuns.signal("CONT")
-        #expect(try backup.finish("CONT") == 0)
+        let status = try backup.finish("CONT")
+        #expect(status == 0, "\(backup.lines)\n\(laptopRuns.lines)\n\(nasRuns.lines)")
         try await house.eventually("everything is there", within: 60) {
             try laptop.snapshots().allSatisfy { $0["replicas"] as? Int == 1 }
         }
