@@ -161,8 +161,10 @@ struct Session {
 
     /// The peers as the running node sees them, or as they were known last.
     func peers(_ keys: HomeKeys) throws(NodeError) -> (peers: [PeerReport], isRunning: Bool) {
-        guard let running = try RunningNode.find(home) else { return (try PeerReport.offline(home, keys), false) }
-        return (try running.peers(), true)
+        do throws(NodeError) {
+            if let running = try RunningNode.find(home) { return (try running.peers(), true) }
+        } catch { warn("\(error)") }
+        return (try PeerReport.offline(home, keys), false)
     }
 
     /// Runs an operation with its progress shown, until it ends or is interrupted. Problems with single files are named

@@ -18,19 +18,21 @@ package struct RunningNode: Sendable {
         } catch { throw NodeError(.failed, "speak to the running node", error.description) }
     }
 
-    private func ask(
-        _ verb: ControlVerb, _ arguments: [[UInt8]] = [], progress: ([UInt8]) -> Void = { _ in }
-    ) throws(NodeError) -> [UInt8] {
-        do throws(ControlError) {
-            guard let client = try ControlClient.connect(home: home.directory) else {
-                throw ControlError(.lost, "the running node ended; start it again with `bakare-node start`")
-            }
-            switch try client.ask(ControlRequest(verb.rawValue, arguments), progress: progress) {
-            case .result(let bytes): return bytes
-            case .failed(_, let message): throw ControlError(.failed, message)
-            case .progress: throw ControlError(.lost, "the running node says something else than was asked; restart it")
-            }
-        } catch { throw NodeError(.failed, verb.rawValue, error.description) }
+    /// A node that was suspended takes calls and answers none: nobody waits for it longer than this.
+    private static let answerSeconds: Int64 = 10
+
+    /// Asks something that is answered at once.
+    private func ask(_ verb: ControlVerb, withinSeconds: Int64 = answerSeconds) throws(NodeError) -> [UInt8] {
+        let deadline = ContinuousClock.now + .seconds(withinSeconds)
+        do throws(NodeError) {
+            return try long(
+                ControlRequest(verb.rawValue), verb.rawValue, isStopping: { ContinuousClock.now > deadline }, progress: { _ in })
+        } catch {
+            guard error.code == .interrupted else { throw error }
+            throw NodeError(
+                .failed, verb.rawValue,
+                "the running node does not answer; if it was stopped (SIGSTOP), let it go on, or end it and start it again")
+        }
     }
 
     package func peers() throws(NodeError) -> [PeerReport] {
@@ -44,8 +46,8 @@ package struct RunningNode: Sendable {
         String(decoding: try ask(.addresses), as: UTF8.self).split(separator: "\n").compactMap { try? PeerAddress(String($0)) }
     }
 
-    /// The peer book, the orders or the vault have changed.
-    package func changed() throws(NodeError) { _ = try ask(.changed) }
+    /// The peer book, the orders or the vault have changed. It would find out by itself, so that it is not waited for long.
+    package func changed() throws(NodeError) { _ = try ask(.changed, withinSeconds: 2) }
 
     /// Waits until the snapshot is on as many peers as it should be, or nobody is left who could take it. `isStopping` ends it early.
     package func wait(

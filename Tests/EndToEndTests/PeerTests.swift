@@ -203,6 +203,24 @@ private func online(_ home: Home) throws -> [String] {
         #expect(try friend.stop().code == 0)
     }
 
+    @Test("a node that is suspended keeps no command from its work")
+    func suspendedNode() throws {
+        let scratch = try Scratch()
+        let home = try Home.make(scratch.path("home"))
+        try scratch.makeFolder("source").write("a", "content")
+        let node = try RunningNode(home)
+        node.process.signal(SIGSTOP)
+        let id = try home.backup(scratch.path("source"))
+        try home.backup(scratch.path("source"))
+        try home.succeed("forget", id)
+        let peers = try home.expect(0, ["peers"], timeoutSeconds: 30)
+        #expect(peers.errorText.contains("does not answer"), "\(peers.summary)")
+        try home.expect(0, ["status"], timeoutSeconds: 30)
+        node.process.signal(SIGCONT)
+        #expect(try home.succeed("peers").errorText.isEmpty)
+        #expect(try node.stop().code == 0)
+    }
+
     @Test("a second node on one home is refused, and one that was killed leaves nothing in the way")
     func oneAtATime() throws {
         let scratch = try Scratch()
