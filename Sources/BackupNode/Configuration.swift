@@ -39,6 +39,8 @@ package struct Configuration: Sendable {
     package var excludeCaches = false
     package var oneFileSystem = false
     package var tags: [String] = []
+    /// How often the running node backs these up, in seconds; nil for never.
+    package var everySeconds: Int?
     package var retention = RetentionPolicy()
     /// How long what a sweep removes waits in the trash.
     package var trashDays = 7

@@ -75,7 +75,7 @@ struct ConfigurationKey {
     static func showStrings(_ texts: [String]) -> String { JSON.array(texts.map { .string($0) }).text }
 
     /// All keys, in the order of the commented example.
-    static func all() -> [ConfigurationKey] { general() + sources() + retention() + others() + peers() }
+    static func all() -> [ConfigurationKey] { general() + sources() + [every()] + retention() + others() + peers() }
 
     private static func general() -> [ConfigurationKey] {
         [
@@ -135,6 +135,17 @@ struct ConfigurationKey {
                     return true
                 }),
         ]
+    }
+
+    private static func every() -> ConfigurationKey {
+        ConfigurationKey(
+            name: "sources.every", expects: "a span in minutes, hours or days, as in \"30min\", \"4h\" or \"1d\"",
+            show: { $0.everySeconds.map { JSON.string(showInterval($0)).text } ?? "(only by the command `backup`)" },
+            set: { configuration, value in
+                guard case .string(let text) = value, let seconds = interval(text) else { return false }
+                configuration.everySeconds = seconds
+                return true
+            })
     }
 
     private static func retention() -> [ConfigurationKey] {

@@ -32,6 +32,10 @@ extension Configuration {
         # Put on every snapshot.
         #tags = []
 
+        # How often `bakare-node start` backs them up, as in "30min", "4h" or "1d"; what was missed is made up for.
+        # Without it, only the command `backup` does.
+        #every = "1d"
+
         [retention]
         # What `forget` keeps when it is given no snapshots and no --keep: for each machine and set of paths, the last
         # snapshot of so many hours, days, weeks, months and years. With nothing set, all are kept.

@@ -36,7 +36,9 @@ extension Node {
         } else {
             add("last backup", keys.isWriteOnly ? "not readable on a write-only device" : "none")
         }
-        add("next backup", "when you run `backup`")
+        let next = Schedule(configuration).map { $0.next(after: home.lastScheduled, now: now / 1_000_000_000) * 1_000_000_000 }
+        let nextText = next.map { $0 <= now ? "now" : CalendarTime.local($0).minuteText } ?? "when you run `backup`"
+        add("next backup", next == nil || isRunning ? nextText : "\(nextText), by `bakare-node start`")
         if !keys.isWriteOnly { add("snapshots", describeCount(all.count)) }
         add("vault", "\(describeCount(usage.packs, "pack")), \(describeBytes(usage.packBytes))")
         if let free { add("free space", describeBytes(free)) }
@@ -61,13 +63,13 @@ extension Node {
         status.warnings += standing.warnings(hasBackups: usage.packs > 0, unprotected: spread.unprotected)
         if let free, free < 1 << 30 { status.warnings.append("less than 1 GiB is free where the vault is") }
         let isProtected = !all.isEmpty && spread.unprotected == 0
-        status.json = json(all.count, last, usage, free, standing.members(isProtected: isProtected), status.warnings)
+        status.json = json(all.count, last, usage, free, standing.members(isProtected: isProtected), next, status.warnings)
         return status
     }
 
     private func json(
         _ count: Int, _ last: SnapshotSummary?, _ usage: VaultUsage, _ free: Int?,
-        _ standing: [(key: String, value: JSON)], _ warnings: [String]
+        _ standing: [(key: String, value: JSON)], _ next: Int64?, _ warnings: [String]
     ) -> JSON {
         var members = pathMembers(home.directory, key: "home")
         func add(_ key: String, _ value: JSON) { members.append((key: key, value: value)) }
@@ -85,7 +87,7 @@ extension Node {
         members += pathsMembers(configuration.sourcePaths, key: "sources")
         let counts = replicaCounts(now: currentTime())
         add("last_backup", last.map { $0.json(counts[$0.id]) } ?? .null)
-        add("next_backup", .null)
+        add("next_backup", next.map { .string(timestampText($0)) } ?? .null)
         add("snapshots", keys.isWriteOnly ? .null : .int(count))
         add("packs", .int(usage.packs))
         add("stored_bytes", .int(usage.packBytes))

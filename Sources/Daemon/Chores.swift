@@ -55,21 +55,75 @@ struct Chores: Sendable {
 
     /// A run of the command `sweep`: it needs the chunk index, and so memory of its own.
     private func sweepOwn() {
-        guard !core.isStopping else { return }
-        let named = core.home.configurationIsNamed ? [Array("--config".utf8), core.home.configurationFile.bytes] : []
-        let words = [Array("sweep".utf8), Array("--quiet".utf8), Array("--home".utf8), core.home.directory.bytes] + named
-        guard let child = ChildProcess("/proc/self/exe", words) else {
-            return core.log("the daily sweep cannot be started; run `bakare-node sweep`")
-        }
-        while true {
-            if let code = child.poll() {
-                if code != 0, !core.isStopping {
-                    core.log("the daily sweep ended with \(code); run `bakare-node sweep` to see why")
-                }
-                return
+        let code = runCommand("sweep", core)
+        if let code, code != 0 { core.log("the daily sweep ended with \(code); run `bakare-node sweep` to see why") }
+    }
+}
+
+/// Runs a command on this home to its end, as a process of its own with a memory limit of its own. Its exit code; nil when it could not
+/// be started, which is logged, or when the node stops.
+func runCommand(_ command: String, _ core: DaemonCore) -> Int32? {
+    guard !core.isStopping else { return nil }
+    let home = core.home
+    let named = home.configurationIsNamed ? [Array("--config".utf8), home.configurationFile.bytes] : []
+    let words = [Array(command.utf8), Array("--quiet".utf8), Array("--home".utf8), home.directory.bytes] + named
+    guard let child = ChildProcess("/proc/self/exe", words) else {
+        core.log("`bakare-node \(command)` cannot be started: the system has no room for another process")
+        return nil
+    }
+    while true {
+        if let code = child.poll() { return core.isStopping ? nil : code }
+        if core.isStopping { child.terminate() }
+        core.rest(milliseconds: core.isStopping ? 20 : 200)
+    }
+}
+
+/// Backs up as the configuration's schedule has it, on a thread of its own.
+struct ScheduledBackups: Sendable {
+    private let core: DaemonCore
+    private let schedule: Schedule
+
+    /// After a failure; its reason may pass.
+    private static let retrySeconds: Int64 = 600
+
+    init?(_ core: DaemonCore) {
+        guard let schedule = Schedule(core.configuration) else { return nil }
+        self.core = core
+        self.schedule = schedule
+    }
+
+    /// Until the node stops.
+    func run() {
+        var notBefore: Int64 = 0
+        while !core.isStopping {
+            let now = core.now
+            if schedule.next(after: core.home.lastScheduled, now: now) <= now, notBefore <= now {
+                notBefore = backUp() ? 0 : now + ScheduledBackups.retrySeconds
             }
-            if core.isStopping { child.terminate() }
-            core.rest(milliseconds: 200)
+            core.rest(milliseconds: 2000)
+        }
+    }
+
+    private func backUp() -> Bool {
+        let began = core.now
+        core.state.withLock { $0.backupsRunning += 1 }
+        let code = runCommand("backup", core)
+        core.state.withLock { state in
+            state.backupsRunning -= 1
+            state.pokes += 1
+        }
+        switch code {
+        case 0, 3:
+            // The time of the marker is the end; what changed meanwhile is in the next one.
+            try? core.home.disk.replaceFile(core.home.scheduleMarker, with: [])
+            core.log(
+                "backed up in \(describeSeconds(Double(max(0, core.now - began))))\(code == 3 ? "; some files could not be read" : "")"
+            )
+            return true
+        case nil: return false
+        case let code?:
+            core.log("the scheduled backup ended with \(code); it is tried again in 10 minutes")
+            return false
         }
     }
 }

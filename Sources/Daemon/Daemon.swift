@@ -38,6 +38,7 @@ package final class Daemon: Sendable {
         var discovery: Discovery?
         var prober: WorkerThread?
         var chores: WorkerThread?
+        var schedule: WorkerThread?
     }
 
     /// `log` takes lines for people, from any thread.
@@ -73,6 +74,7 @@ package final class Daemon: Sendable {
             parts.control = control
             parts.prober = WorkerThread(name: "prober") { prober.run() }
             parts.chores = WorkerThread(name: "chores") { [core] in Chores(core).run() }
+            parts.schedule = ScheduledBackups(core).flatMap { backups in WorkerThread(name: "schedule") { backups.run() } }
             if options.discovers {
                 parts.discovery = Discovery(announcement: core.announcement()) { [core] event in core.discovered(event) }
             }
@@ -92,7 +94,7 @@ package final class Daemon: Sendable {
 
     /// Says goodbye to all peers, and waits until everything has ended.
     package func stop() {
-        let (control, discovery, threads) = parts.withLock { ($0.control, $0.discovery, [$0.prober, $0.chores]) }
+        let (control, discovery, threads) = parts.withLock { ($0.control, $0.discovery, [$0.prober, $0.chores, $0.schedule]) }
         core.stop()
         discovery?.stop()
         control?.stop()

@@ -203,6 +203,29 @@ private func online(_ home: Home) throws -> [String] {
         #expect(try friend.stop().code == 0)
     }
 
+    @Test("the running node backs up on schedule, and makes up for what was missed")
+    func schedule() throws {
+        let scratch = try Scratch()
+        let home = try Home.make(
+            scratch.path("home"), settings: "[sources]\npaths = [\"\(scratch.path("source"))\"]\nevery = \"1d\"\n")
+        try scratch.makeFolder("source").write("a", "content")
+        #expect(try home.succeed("status").text.contains("by `bakare-node start`"))
+        let node = try RunningNode(home)
+        try wait("the first backup is made at once") { try home.snapshots().count == 1 }
+        let marker = home.path + "/ledger/backed-up"
+        try wait("it is noted") { access(marker, F_OK) == 0 }
+        #expect(try home.succeed("status", "--json").object()["next_backup"] is String)
+        // Not again before its time; then two days go by in sleep.
+        usleep(3_000_000)
+        #expect(try home.snapshots().count == 1)
+        var times = [timeval(tv_sec: time(nil) - 2 * 86_400, tv_usec: 0), timeval(tv_sec: time(nil) - 2 * 86_400, tv_usec: 0)]
+        #expect(utimes(marker, &times) == 0)
+        try wait("the missed one is made up for") { try home.snapshots().count == 2 }
+        usleep(3_000_000)
+        #expect(try home.snapshots().count == 2)
+        #expect(try node.stop().code == 0)
+    }
+
     @Test("a node that is suspended keeps no command from its work")
     func suspendedNode() throws {
         let scratch = try Scratch()
