@@ -25,6 +25,7 @@ final class CommandSessions: TransportEvents {
     static func during<R>(
         _ key: HandshakeSetup, owner: OwnerID, _ body: (PeerTransport) throws(NodeError) -> R
     ) throws(NodeError) -> R {
+        ProcessFigures.keepPieces(pieceBytes: Limits.bulkBytesMax)
         let events = CommandSessions()
         let basis = SessionBasis(handshake: key, acquaintances: Acquaintances(owner: owner), offer: Offer(role: .publisher))
         let transport = PeerTransport(events: events) { basis }

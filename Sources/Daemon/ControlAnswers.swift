@@ -97,7 +97,10 @@ extension DaemonCore {
                 saveReplicas()
                 return .result(count.bytes)
             }
-            _ = state.wait(milliseconds: 200) { $0.isStopping || call.isGone ? true : nil }
+            _ = state.wait(milliseconds: 200) { state in
+                let isNew = state.replicas.proven(snapshot, revision: record.revision, now: now) != last
+                return isNew || state.isStopping || call.isGone ? true : nil
+            }
         }
     }
 }

@@ -22,7 +22,8 @@ struct DaemonMemory: Sendable {
 
     init(memoryBytes: Int) {
         bufferBytes = max(Limits.packBytesMax, memoryBytes / 5)
-        pairedMax = min(64, max(4, memoryBytes / 2 / DaemonMemory.windowBytes))
+        // Of each, what waits in its window and what two threads have in hand.
+        pairedMax = min(64, max(4, memoryBytes / 2 / (DaemonMemory.windowBytes + Limits.bulkBytesMax)))
     }
 }
 
@@ -153,6 +154,11 @@ final class DaemonCore: Sendable {
 
     /// Waits for so long, or for the end.
     func rest(milliseconds: Int) { _ = state.wait(milliseconds: milliseconds) { $0.isStopping ? true : nil } }
+
+    /// Waits for so long, or until no backup runs any more.
+    func restDuringBackup(milliseconds: Int) {
+        _ = state.wait(milliseconds: milliseconds) { $0.isStopping || $0.backupsRunning == 0 ? true : nil }
+    }
 
     var isStopping: Bool { state.withLock { $0.isStopping } }
 

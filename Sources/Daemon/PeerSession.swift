@@ -19,7 +19,8 @@ struct SessionEvents: TransportEvents {
     func refused(_ error: PeerProtocolError) {}
 }
 
-/// A session with a peer: its requests are answered on one thread, in order; what it keeps for this node is brought to it on another.
+/// A session with a peer: its requests are answered in order, by threads of their own; what it keeps for this node is brought to it by
+/// another.
 final class PeerSession: Sendable {
     let connection: PeerConnection
     private let core: DaemonCore
@@ -27,7 +28,7 @@ final class PeerSession: Sendable {
     let state: ConditionLock<State>
 
     struct State {
-        var requests: [PeerRequest] = []
+        var requests = RequestLine()
         var end: PeerProtocolError?
         /// What each side said last of itself to the other.
         var mine: Offer?
@@ -69,7 +70,8 @@ final class PeerSession: Sendable {
         var isServed = start("serve") { $0.serve() }
         if isPaired, isServed {
             core.log("connected with \(name) (\(connection.trust == .own ? "own device" : "friend"))")
-            isServed = start("replicate") { Replicator($0, $0.core).run() }
+            // Another thread takes the next pack while one goes to the disk.
+            isServed = start("serve") { $0.serve() } && start("replicate") { Replicator($0, $0.core).run() }
             core.poke()
         }
         if !isServed { connection.close(.busy) }
@@ -108,7 +110,7 @@ final class PeerSession: Sendable {
 
     // MARK: From the event loop
 
-    func take(_ request: PeerRequest) { state.withLock { $0.requests.append(request) } }
+    func take(_ request: PeerRequest) { state.withLock { $0.requests.add(request) } }
 
     func take(_ offer: Offer) {
         state.withLock { state in
@@ -133,6 +135,7 @@ final class PeerSession: Sendable {
         while let request = next() {
             connection.consumed(creditBytes: request.creditBytes)
             let (answer, bulk) = answer(request)
+            state.withLock { $0.requests.done(request) }
             do { try connection.answer(request.id, with: answer, bulk: bulk[...]) } catch { return }
             switch answer {
             case .paired: connection.close(.paired)
@@ -145,7 +148,7 @@ final class PeerSession: Sendable {
     private func next() -> PeerRequest? {
         state.wait { state -> PeerRequest?? in
             if state.end != nil { return .some(nil) }
-            return state.requests.isEmpty ? nil : .some(state.requests.removeFirst())
+            return state.requests.next().map { .some($0) }
         }
     }
 

@@ -16,11 +16,12 @@ struct Replicator {
 
     /// Packs asked for in one audit.
     private static let auditPacks = 64
-    private static let auditAfterSeconds: Int64 = 86_400
+    /// And of those that a new snapshot needs.
+    private static let samplePacks = 8
     private static let retryMilliseconds = 30_000
     private static let roundMilliseconds = 600_000
     /// While a backup runs, its packs are sent as they are made.
-    private static let aheadMilliseconds = 500
+    private static let aheadMilliseconds = 200
 
     init(_ session: PeerSession, _ core: DaemonCore) {
         self.session = session
@@ -41,9 +42,10 @@ struct Replicator {
             }
             pause = Replicator.roundMilliseconds
             var isFinal = true
+            var hasSent = false
             do throws(ReplicationError) {
                 if wake.pokes != pokes || !wake.isBackupRunning { try round(device) }
-                if wake.isBackupRunning, core.keepsForThisNode(session) { try sendAhead(&ahead) } else { ahead = [] }
+                if wake.isBackupRunning, core.keepsForThisNode(session) { hasSent = try sendAhead(&ahead) } else { ahead = [] }
             } catch {
                 note(error, device)
                 pause = Replicator.retryMilliseconds
@@ -54,7 +56,7 @@ struct Replicator {
             // Commands read it from there.
             core.saveReplicas()
             if isFinal, session.isSettled { core.finished(pokes, session) }
-            if wake.isBackupRunning { core.rest(milliseconds: Replicator.aheadMilliseconds) }
+            if wake.isBackupRunning, !hasSent { core.restDuringBackup(milliseconds: Replicator.aheadMilliseconds) }
         }
     }
 
@@ -108,13 +110,19 @@ struct Replicator {
         try prove(device, known, state.generation)
     }
 
-    /// Finds out whether the peer has what it said, when its vault was swept since, when a proof is due, and after losses.
+    /// Finds out whether the peer has what it said, if a proof is due.
     private func prove(_ device: DeviceID, _ before: Replica, _ generation: UInt64) throws(ReplicationError) {
         let after = core.state.withLock { $0.replicas[device] }
         let now = core.now
-        let isChanged = before.generation != generation || before.snapshots != after.snapshots || after.isDamaged
-        guard isChanged || now - after.lastProven > Replicator.auditAfterSeconds else { return }
         let check = ReplicaCheck(of: core.vault, at: session.connection, progress: progress)
+        switch Proof.due(before: before, after: after, generation: generation, now: now) {
+        case .none: return
+        case .sample:
+            let new = after.snapshots.keys.filter { before.snapshots[$0] != after.snapshots[$0] }
+            let some = try check.packs(of: new).shuffled().prefix(Replicator.samplePacks)
+            if try check.audit(Array(some), seed: .random()).lost.isEmpty { return }
+        case .whole: break
+        }
         let packs = try check.packs(of: after.snapshots.keys)
         let (missing, _) = try check.missing(of: packs)
         var lost = missing
@@ -151,15 +159,18 @@ struct Replicator {
         core.updateReplica(device) { $0.ordersDelivered.formIntersection(known) }
     }
 
-    /// Sends packs of a backup that is still running: no snapshot needs them yet, and the commit will find them there.
-    private func sendAhead(_ known: inout Set<PackID>) throws(ReplicationError) {
+    /// Sends packs of a backup that is still running: no snapshot needs them yet, and the commit will find them there. False when there
+    /// was none to send.
+    private func sendAhead(_ known: inout Set<PackID>) throws(ReplicationError) -> Bool {
         var new: [PackID] = []
         do {
             try core.vault.forEachPack { pack throws(VaultError) in if known.insert(pack).inserted { new.append(pack) } }
         } catch { throw ReplicationError(.local, "\(error)") }
-        guard !new.isEmpty else { return }
+        guard !new.isEmpty else { return false }
         let check = ReplicaCheck(of: core.vault, at: session.connection, progress: progress)
-        try check.send(try check.missing(of: new).packs)
+        let missing = try check.missing(of: new).packs
+        try check.send(missing)
+        return !missing.isEmpty
     }
 }
 

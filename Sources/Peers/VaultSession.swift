@@ -19,7 +19,7 @@ package final class VaultSession: Sendable {
 
     private struct State {
         var isEnded = false
-        var isAnswering = false
+        var answering = 0
         /// Of the owner whose key this peer has shown to hold.
         var recovered: OwnerVault?
         /// Objects that were whole a moment ago: further parts of them, which are on the way already, are not worth another look.
@@ -27,6 +27,8 @@ package final class VaultSession: Sendable {
     }
 
     private static let durableMax = 16
+    /// Requests that are answered at once.
+    package static let answeringMax = 2
 
     init(_ shared: ServiceState, peer: PeerIdentity, trust: Trust, handshakeHash: [UInt8]) {
         self.shared = shared
@@ -45,21 +47,21 @@ package final class VaultSession: Sendable {
 
     deinit { end() }
 
-    /// Answers a request; waits for the disk. One at a time, in the order in which they came. Every failure is `.failed`, with a reason
-    /// for people. `.pair` and `.unpair` are not for this layer, and refused.
+    /// Answers a request; waits for the disk. In the order in which they came, one at a time; but parts of two packs may be answered at
+    /// once. Every failure is `.failed`, with a reason for people. `.pair` and `.unpair` are not for this layer, and refused.
     package func answer(_ request: Request, bulk: [UInt8]) -> (answer: Answer, bulk: [UInt8]) {
         let isOpen = state.withLock { state in
-            guard !state.isEnded, !state.isAnswering else { return false }
-            state.isAnswering = true
+            guard !state.isEnded, state.answering < VaultSession.answeringMax else { return false }
+            state.answering += 1
             return true
         }
-        guard isOpen else { return (.failed(Failed(.busy, reason: "the session is over, or at another request")), []) }
+        guard isOpen else { return (.failed(Failed(.busy, reason: "the session is over, or at other requests")), []) }
         defer {
-            let isEnded = state.withLock { state in
-                state.isAnswering = false
-                return state.isEnded
+            let isOver = state.withLock { state in
+                state.answering -= 1
+                return state.isEnded && state.answering == 0
             }
-            if isEnded { release() }
+            if isOver { release() }
         }
         do throws(Refusal) { return try carryOut(request, bulk) } catch {
             shared.note(error, "answer a request of \(peer.certificate?.name ?? "a peer")")
@@ -72,7 +74,7 @@ package final class VaultSession: Sendable {
     package func end() {
         let isMine = state.withLock { state in
             defer { state.isEnded = true }
-            return !state.isEnded && !state.isAnswering
+            return !state.isEnded && state.answering == 0
         }
         if isMine { release() }
     }

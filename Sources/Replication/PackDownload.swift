@@ -6,7 +6,7 @@ internal import Vault
 /// Brings packs from several peers at once into a vault: each peer takes the next pack as soon as it is done with one, so the
 /// fastest brings the most; and when none is left, those who are idle fetch again what a slow one is still at.
 ///
-/// Memory: one pack for each link.
+/// A peer has two packs in hand, so that one comes while the other goes to the disk. Memory: two packs for each link.
 struct PackDownload {
     private let vault: Vault
     private let progress: ReplicationProgress
@@ -17,33 +17,39 @@ struct PackDownload {
     private struct State {
         /// Not begun, the last first.
         var waiting: [PackID]
-        /// Being fetched, with how many peers are at it.
-        var underWay: [PackID: Int] = [:]
+        /// Being fetched, with the peers that are at it.
+        var underWay: [PackID: Set<Int>] = [:]
         /// Peers, by index, that turned out not to have a pack, or sent something else.
         var without: [PackID: Set<Int>] = [:]
         var lost: [PackID: String] = [:]
-        var linksAlive: Int
+        var linksAlive: Set<Int>
         var failure: ReplicationError?
     }
 
     /// How many peers fetch one pack at most.
     private static let hedgeMax = 2
+    /// How many packs one peer is asked for at once.
+    private static let packsPerLink = 2
 
     init(_ packs: [PackID], into vault: Vault, links: Int, isReplacing: Bool = false, _ progress: ReplicationProgress) {
         self.vault = vault
         self.progress = progress
         self.isReplacing = isReplacing
-        state = ConditionLock(State(waiting: packs.reversed(), linksAlive: links))
+        state = ConditionLock(State(waiting: packs.reversed(), linksAlive: Set(0..<links)))
     }
 
     /// Returns the packs that none of the peers could give, with the reason. Their names are durable after ``Vault/sync()``.
     func run(_ links: [any PeerLink]) throws(ReplicationError) -> [PackID: String] {
-        let threads = links.enumerated().dropFirst().compactMap { index, link in
-            WorkerThread(name: "download \(index)") { serve(index, link) }
+        var threads: [WorkerThread] = []
+        for (index, link) in links.enumerated() {
+            let started = (0..<PackDownload.packsPerLink).compactMap { number in
+                // The caller's thread is one too.
+                index + number == 0 ? nil : WorkerThread(name: "download \(index)") { serve(index, link) }
+            }
+            threads += started
+            // Where no thread could be had there is a peer less.
+            if index > 0, started.isEmpty { _ = state.withLock { $0.linksAlive.remove(index) } }
         }
-        // A thread that could not be had is a peer less.
-        let missing = links.count - 1 - threads.count
-        state.withLock { $0.linksAlive -= missing }
         if let first = links.first { serve(0, first) }
         for thread in threads { thread.join() }
         let (failure, lost, rest) = state.withLock { ($0.failure, $0.lost, $0.waiting + Array($0.underWay.keys)) }
@@ -63,17 +69,20 @@ struct PackDownload {
 
     private func next(_ index: Int) -> PackID? {
         state.wait { state -> PackID?? in
-            if state.failure != nil { return .some(nil) }
+            // A peer that has lied or is gone is asked for nothing more, by none of its threads.
+            if state.failure != nil || !state.linksAlive.contains(index) { return .some(nil) }
             func canGive(_ pack: PackID) -> Bool { state.without[pack]?.contains(index) != true }
             if let place = state.waiting.lastIndex(where: canGive) {
                 let pack = state.waiting.remove(at: place)
-                state.underWay[pack, default: 0] += 1
+                state.underWay[pack, default: []].insert(index)
                 return pack
             }
             // Nothing is left that this peer has: help with what others are at.
-            let slow = state.underWay.first { $0.value < PackDownload.hedgeMax && canGive($0.key) }?.key
+            let slow = state.underWay.first { pack, peers in
+                peers.count < PackDownload.hedgeMax && !peers.contains(index) && canGive(pack)
+            }?.key
             if let slow {
-                state.underWay[slow, default: 0] += 1
+                state.underWay[slow, default: []].insert(index)
                 return slow
             }
             return state.underWay.isEmpty ? .some(nil) : nil
@@ -83,7 +92,7 @@ struct PackDownload {
     /// Whether this peer goes on.
     private func finish(_ pack: PackID, _ index: Int, _ outcome: Result<Bool, ReplicationError>) -> Bool {
         state.withLock { state in
-            let others = (state.underWay[pack] ?? 1) - 1
+            let others = (state.underWay[pack] ?? []).subtracting([index])
             switch outcome {
             case .success:
                 state.underWay[pack] = nil
@@ -91,13 +100,14 @@ struct PackDownload {
             case .failure(let error):
                 // Another peer may have brought it meanwhile.
                 let isDone = state.underWay[pack] == nil
-                if !isDone { state.underWay[pack] = others > 0 ? others : nil }
+                if !isDone { state.underWay[pack] = others.isEmpty ? nil : others }
                 switch error.code {
                 case .notFound, .untrue, .refused, .noSpace:
                     state.without[pack, default: []].insert(index)
-                    if !isDone, others == 0 {
+                    if error.code == .untrue { state.linksAlive.remove(index) }
+                    if !isDone, others.isEmpty {
                         // Lost when nobody is left who might have it.
-                        if state.without[pack]?.count ?? 0 >= state.linksAlive {
+                        if state.linksAlive.isSubset(of: state.without[pack] ?? []) {
                             state.lost[pack] = error.description
                         } else {
                             state.waiting.append(pack)
@@ -105,9 +115,9 @@ struct PackDownload {
                     }
                     return error.code != .untrue
                 case .cutOff:
-                    state.linksAlive -= 1
-                    if !isDone, others == 0 { state.waiting.append(pack) }
-                    if state.linksAlive == 0 { state.failure = state.failure ?? error }
+                    state.linksAlive.remove(index)
+                    if !isDone, others.isEmpty { state.waiting.append(pack) }
+                    if state.linksAlive.isEmpty { state.failure = state.failure ?? error }
                     return false
                 case .local, .stopped:
                     state.failure = state.failure ?? error

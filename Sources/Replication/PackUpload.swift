@@ -62,10 +62,11 @@ struct PackUpload {
             try progress.requireGoing()
             let count = min(Limits.bulkBytesMax, total - offset)
             let part = offset
-            var bytes = [UInt8](repeating: 0, count: count)
+            let bytes: [UInt8]
             do {
-                try bytes.withUnsafeMutableBytes { buffer in
-                    _ = try vault.readPackChecked(pack, part..<part + count, into: buffer)
+                bytes = try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+                    _ = try vault.readPackChecked(pack, part..<part + count, into: UnsafeMutableRawBufferPointer(buffer))
+                    filled = count
                 }
             } catch {
                 throw ReplicationError(.local, "\(error)")

@@ -153,6 +153,39 @@ import Vault
         }
     }
 
+    @Test("the next pack comes in while one goes to the disk")
+    func twoAtOnce() throws {
+        var world = ServeWorld()
+        let barrier = Barrier()
+        let hooked = HookedDisk(disk: world.disk, before: { barrier.pass($0) })
+        world.service = world.rules.service(hooked, own: world.own.key.id)
+        let session = world.session()
+        let packs = (0..<2).map { ServePack(50_000, seed: UInt64($0)) }
+        // The vault is there from then on: making it keeps everybody else out.
+        try session.put(ServePack(1000, seed: 9))
+        barrier.hold(at: "sync")
+        let thread = WorkerThread(name: "stores") {
+            let stored = try? session.stored(packs[0].put(0), packs[0].bytes[...])
+            #expect(stored?.isDurable == true)
+        }
+        barrier.waitUntilHeld()
+        #expect(try session.stored(packs[1].put(0), packs[1].bytes[..<20_000]).receivedBytes == 20_000)
+        barrier.letGo()
+        thread?.join()
+        barrier.hold(at: "sync")
+        let last = WorkerThread(name: "stores") {
+            let stored = try? session.stored(packs[1].put(20_000), packs[1].bytes[20_000...])
+            #expect(stored?.isDurable == true)
+        }
+        barrier.waitUntilHeld()
+        session.end()
+        #expect(session.code(.vault) == .busy)
+        barrier.letGo()
+        last?.join()
+        #expect(world.service.promisedBytes == (0, 0) && world.service.freeBufferBytes == 20 << 20)
+        for pack in packs { #expect(try world.session().got(pack) == pack.bytes) }
+    }
+
     @Test("names are durable before any of those who wait for them goes on", arguments: 0..<6 as Range<UInt64>)
     func syncsTogether(_ seed: UInt64) throws {
         let disk = SimulatedDisk()

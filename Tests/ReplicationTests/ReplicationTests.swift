@@ -1,6 +1,7 @@
 import BackupFormat
 import Cryptography
 import HostFiles
+import PeerProtocol
 import Replication
 import TestSupport
 import Testing
@@ -152,6 +153,39 @@ struct ReplicationWorld {
             _ = try SnapshotDownload(into: empty, from: [first, second]).run()
             try world.requireAll(in: empty, "after \(count)")
         }
+    }
+
+    /// A peer that answers no question for a pack until it is asked for another one, the first time.
+    private final class TwoAtOncePeer: PeerLink {
+        private let peer: VaultPeer
+        let begun = ConditionLock<[ObjectID]>([])
+        init(_ peer: VaultPeer) { self.peer = peer }
+
+        func submit(
+            _ request: Request, bulk: ArraySlice<UInt8>,
+            then: @escaping @Sendable (Result<PeerReply, PeerProtocolError>) -> Void
+        ) throws(PeerProtocolError) {
+            if case .get(let get) = request, get.kind == .pack, get.offset == 0 {
+                begun.withLock { $0.append(get.id) }
+                if begun.wait(milliseconds: 20_000, for: { $0.count > 1 ? true : nil }) == nil {
+                    throw PeerProtocolError(.silent, "nothing else is asked for")
+                }
+            }
+            try peer.submit(request, bulk: bulk, then: then)
+        }
+    }
+
+    @Test("one peer is asked for two packs at once, and for none twice")
+    func twoAtOnce() throws {
+        let world = try filled()
+        let peer = try world.peer()
+        _ = try SnapshotUpload(from: world.vault, to: peer).run()
+        let link = TwoAtOncePeer(peer)
+        let back = try Vault(disk: SimulatedDisk(), directory: "/back/vault", owner: world.key.id, create: true)
+        #expect(try SnapshotDownload(into: back, from: [link]).run().incomplete.isEmpty)
+        try world.requireAll(in: back)
+        let asked = link.begun.withLock { $0 }
+        #expect(Set(asked).count == asked.count)
     }
 
     @Test("a peer that gives other bytes than asked for is done without, and nothing of it is stored")
