@@ -1,43 +1,43 @@
-internal import BackupFormat
-internal import PeerProtocol
-internal import Peers
+package import BackupFormat
+package import PeerProtocol
+package import Peers
 
 /// Whom a node wants to have a session with, and where they may be: a value.
-struct Roster: Sendable {
+package struct Roster: Sendable {
     /// Somebody whom the network announces.
-    struct Announced: Sendable, Hashable {
-        var name: String
-        var addresses: [PeerAddress]
+    package struct Announced: Sendable, Hashable {
+        package var name: String
+        package var addresses: [PeerAddress]
     }
 
-    var book: PeerBook
-    let owner: OwnerID
-    let device: DeviceID
-    private(set) var announced: [DeviceID: Announced] = [:]
+    package var book: PeerBook
+    package let owner: OwnerID
+    package let device: DeviceID
+    package private(set) var announced: [DeviceID: Announced] = [:]
 
     private static let addressesMax = 16
 
-    init(book: PeerBook, owner: OwnerID, device: DeviceID) {
+    package init(book: PeerBook, owner: OwnerID, device: DeviceID) {
         self.book = book
         self.owner = owner
         self.device = device
     }
 
-    mutating func found(_ id: DeviceID, _ name: String, _ addresses: [PeerAddress]) {
+    package mutating func found(_ id: DeviceID, _ name: String, _ addresses: [PeerAddress]) {
         announced[id] = Announced(name: name, addresses: addresses)
     }
 
-    mutating func lost(_ id: DeviceID) { announced[id] = nil }
+    package mutating func lost(_ id: DeviceID) { announced[id] = nil }
 
     /// Whether the node is one to have sessions with: own, or of a friend, and not blocked.
-    func isWelcome(_ peer: PeerIdentity) -> Bool {
+    package func isWelcome(_ peer: PeerIdentity) -> Bool {
         guard let certificate = peer.certificate else { return false }
         if book.device(certificate.device)?.isBlocked == true { return false }
         return certificate.owner == owner || book.friend(certificate.owner).map { $0.unpairedAt == nil } ?? false
     }
 
     /// Known devices to dial, with the addresses to try: those announced now first, then those where they were.
-    var wanted: [(key: Bytes32, addresses: [PeerAddress])] {
+    package var wanted: [(key: Bytes32, addresses: [PeerAddress])] {
         book.devices.compactMap { known in
             let certificate = known.certificate
             guard certificate.device != device, !known.isBlocked,
@@ -52,7 +52,7 @@ struct Roster: Sendable {
     }
 
     /// Announced nodes of which nobody knows yet whose they are.
-    var unknown: [(id: DeviceID, addresses: [PeerAddress])] {
+    package var unknown: [(id: DeviceID, addresses: [PeerAddress])] {
         announced.filter { $0.key != device && book.device($0.key) == nil }
             .map { ($0.key, $0.value.addresses) }.sorted { $0.id < $1.id }
     }

@@ -1,7 +1,6 @@
 import BackupFormat
+import Daemon
 import Testing
-
-@testable import Daemon
 
 @Test("whoever was there when it began has a minute and a half to come back; whoever was not is not waited for")
 func patience() {

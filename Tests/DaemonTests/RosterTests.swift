@@ -1,11 +1,10 @@
 import BackupFormat
 import Cryptography
+import Daemon
 import PeerProtocol
 import Peers
 import TestSupport
 import Testing
-
-@testable import Daemon
 
 @Suite("Roster") struct RosterTests {
     private let owner = OwnerKey(seed: Bytes32(words: (1, 2, 3, 4)))

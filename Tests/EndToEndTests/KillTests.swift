@@ -183,6 +183,6 @@ import Testing
         }
         // Nothing of a killed process stays beside the vault either.
         let top = try Folder(home.path).names().map { String(decoding: $0, as: UTF8.self) }
-        #expect(Set(top).isSubset(of: ["bakare.toml", "bakare.toml.last", "keys", "vault", "ledger"]), "\(top)")
+        #expect(Set(top).isSubset(of: ["bakare.toml", "bakare.toml.last", "keys", "vault", "ledger", "peers"]), "\(top)")
     }
 }

@@ -120,6 +120,13 @@ func textHygiene() throws {
     }
 }
 
+@Test("no test needs a module that is compiled for testing: they run on the program as it is released")
+func noTestableImports() throws {
+    for file in try Repository().swiftFiles() {
+        #expect(!file.lines.contains { $0.hasPrefix("@" + "testable ") }, "\(file.name)")
+    }
+}
+
 @Test("no Swift file has more than 400 lines")
 func shortFiles() throws {
     for file in try Repository().swiftFiles() { #expect(file.lines.count <= 401, "\(file.name)") }
