@@ -31,22 +31,23 @@ package final class Daemon: Sendable {
     private let core: DaemonCore
     private let options: DaemonOptions
     private let transport: PeerTransport
+    private let logQueue: LogQueue
     private let parts = Mutex(Parts())
 
     private struct Parts {
         var control: ControlServer?
         var discovery: Discovery?
-        var prober: WorkerThread?
-        var chores: WorkerThread?
-        var schedule: WorkerThread?
+        var threads: [WorkerThread?] = []
     }
 
-    /// `log` takes lines for people, from any thread.
+    /// `log` takes lines for people, one at a time, and may wait.
     package init(
         _ home: Home, _ keys: HomeKeys, _ configuration: Configuration, _ options: DaemonOptions,
         log: @escaping @Sendable (String) -> Void
     ) throws(NodeError) {
-        core = try DaemonCore(home, keys, configuration, log: log)
+        let logQueue = LogQueue(log)
+        self.logQueue = logQueue
+        core = try DaemonCore(home, keys, configuration) { logQueue.say($0) }
         self.options = options
         let core = core
         var bounds = TransportBounds()
@@ -67,14 +68,16 @@ package final class Daemon: Sendable {
             transport.stop()
             throw NodeError(.failed, "listen", "\(error); name another by --listen or `peers.listen`")
         }
-        core.begin(listening: address) { [transport] peer, addresses in transport.keepSession(with: peer, at: addresses) }
+        core.begin(listening: address, Dialling(transport))
         guard control.start() else { throw NodeError(.failed, "start", "the system has no thread left") }
         let prober = Prober(core, transport, configured: options.peers)
         parts.withLock { parts in
             parts.control = control
-            parts.prober = WorkerThread(name: "prober") { prober.run() }
-            parts.chores = WorkerThread(name: "chores") { [core] in Chores(core).run() }
-            parts.schedule = ScheduledBackups(core).flatMap { backups in WorkerThread(name: "schedule") { backups.run() } }
+            parts.threads = [
+                WorkerThread(name: "prober") { prober.probeNamed() }, WorkerThread(name: "prober") { prober.probeAnnounced() },
+                WorkerThread(name: "chores") { [core] in Chores(core).run() },
+                ScheduledBackups(core).flatMap { backups in WorkerThread(name: "schedule") { backups.run() } },
+            ]
             if options.discovers {
                 parts.discovery = Discovery(announcement: core.announcement()) { [core] event in core.discovered(event) }
             }
@@ -94,12 +97,13 @@ package final class Daemon: Sendable {
 
     /// Says goodbye to all peers, and waits until everything has ended.
     package func stop() {
-        let (control, discovery, threads) = parts.withLock { ($0.control, $0.discovery, [$0.prober, $0.chores, $0.schedule]) }
+        let (control, discovery, threads) = parts.withLock { ($0.control, $0.discovery, $0.threads) }
         core.stop()
         discovery?.stop()
         control?.stop()
         transport.stop()
         for thread in threads { thread?.join() }
         core.finish()
+        logQueue.end()
     }
 }

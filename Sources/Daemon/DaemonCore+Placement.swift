@@ -35,7 +35,7 @@ extension DaemonCore {
     private func candidates() -> (candidates: [Candidate], full: Set<DeviceID>) {
         let now = now
         let (devices, sessions, replicas, full) = state.withLock { state in
-            (state.roster.book.devices, Array(state.sessions.values), state.replicas, state.full)
+            (state.roster.peers, Array(state.sessions.values), state.replicas, state.full)
         }
         var granted: [DeviceID: UInt64] = [:]
         for session in sessions where session.isPaired && session.ended == nil {
@@ -43,7 +43,6 @@ extension DaemonCore {
         }
         let candidates = devices.compactMap { known -> Candidate? in
             let id = known.certificate.device
-            guard id != keys.identity.key.id, !known.isBlocked else { return nil }
             let replica = replicas[id]
             guard let bytes = granted[id] ?? (replica.state(now: now) == .offline ? nil : replica.grantedBytes), bytes > 0 else {
                 return nil

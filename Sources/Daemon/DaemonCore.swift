@@ -20,6 +20,9 @@ struct DaemonMemory: Sendable {
     let bufferBytes: Int
     let pairedMax: Int
 
+    /// Sessions that one friend's devices may have, so that one who certifies many cannot keep out everybody else.
+    var perFriendMax: Int { max(2, pairedMax / 4) }
+
     init(memoryBytes: Int) {
         bufferBytes = max(Limits.packBytesMax, memoryBytes / 5)
         // Of each, what waits in its window and what two threads have in hand.
@@ -37,11 +40,14 @@ final class DaemonCore: Sendable {
     let service: VaultService
     let orders: OrderFolder
     let memory: DaemonMemory
+    /// Takes lines for people, and never waits.
     let log: @Sendable (String) -> Void
     let state: ConditionLock<State>
     private let currentBasis: Mutex<SessionBasis>
     private let saving = Mutex(())
-    private let dial = Mutex<(@Sendable (Bytes32, [PeerAddress]) -> Void)?>(nil)
+    /// Had from reading or changing the book until all has followed it, so that an earlier book never comes after a later one.
+    private let booking = Mutex(())
+    private let dialling = Mutex<Dialling?>(nil)
 
     struct State {
         var roster: Roster
@@ -59,7 +65,21 @@ final class DaemonCore: Sendable {
         var finished: [ObjectIdentifier: Int] = [:]
         /// Backups that run in other processes and have told so.
         var backupsRunning = 0
+        /// What was said last of a peer that is in the way: told once, not each time.
+        var complaints: [DeviceID: String] = [:]
         var isStopping = false
+
+        /// Whether the book says something else of the peer now than when the session began.
+        func isOutdated(_ session: PeerSession) -> Bool {
+            session.connection.trust != .invited && session.isPaired != roster.isWelcome(session.connection.peer)
+        }
+
+        /// Of devices in the book alone: a friend can certify any number.
+        mutating func updateReplica(_ device: DeviceID, _ body: (inout Replica) -> Void) {
+            guard roster.book.device(device) != nil else { return }
+            body(&replicas[device])
+            areReplicasUnsaved = true
+        }
     }
 
     init(
@@ -129,16 +149,14 @@ final class DaemonCore: Sendable {
     var owner: OwnerID { keys.publisher.owner }
     var basis: SessionBasis { currentBasis.withLock { $0 } }
 
-    func begin(listening: PeerAddress, dial: @escaping @Sendable (Bytes32, [PeerAddress]) -> Void) {
+    func begin(listening: PeerAddress, _ dialling: Dialling) {
         state.withLock { $0.listening = listening }
-        self.dial.withLock { $0 = dial }
+        self.dialling.withLock { $0 = dialling }
     }
 
     /// Dials everyone who is known, at the addresses known now; may be said again at any time.
     func dialKnown() {
-        let wanted = state.withLock { $0.isStopping ? [] : $0.roster.wanted }
-        guard let dial = dial.withLock({ $0 }) else { return }
-        for peer in wanted where !peer.addresses.isEmpty { dial(peer.key, peer.addresses) }
+        dialling.withLock { $0?.follow(state.withLock { $0.isStopping ? [] : $0.roster.wanted }) }
     }
 
     /// Something may have to be brought to peers.
@@ -179,21 +197,28 @@ final class DaemonCore: Sendable {
 
     /// Takes over the book as it is on disk now: a command may have changed it.
     func reloadBook() {
-        let book: PeerBook
-        do throws(PeerBookError) { book = try bookFile.read() } catch { return log("\(error)") }
-        take(book)
+        booking.withLock { _ in
+            do throws(PeerBookError) { take(try bookFile.read()) } catch { log("\(error)") }
+        }
     }
 
     func reloadBookIfChanged() {
-        guard let book = try? bookFile.read(), state.withLock({ $0.roster.book != book }) else { return }
-        take(book)
+        booking.withLock { _ in
+            guard let book = try? bookFile.read(), state.withLock({ $0.roster.book != book }) else { return }
+            take(book)
+        }
     }
 
     private func take(_ book: PeerBook) {
-        let ended = state.withLock { state -> [PeerSession] in
+        let (ended, met) = state.withLock { state -> ([PeerSession], [PeerSession]) in
             state.roster.book = book
             state.pokes += 1
-            return state.sessions.values.filter { $0.isPaired && !state.roster.isWelcome($0.connection.peer) }
+            // Who has left may throw away what they have: it counts for nothing.
+            let before = state.replicas
+            state.replicas.keep(Set(state.roster.peers.map(\.id)))
+            if state.replicas != before { state.areReplicasUnsaved = true }
+            let changed = state.sessions.values.filter { state.isOutdated($0) }
+            return (changed.filter(\.isPaired), changed.filter { !$0.isPaired })
         }
         let (now, owner) = (now, owner)
         currentBasis.withLock { basis in
@@ -201,6 +226,8 @@ final class DaemonCore: Sendable {
             basis.invitations = book.openTokens(now: now)
         }
         for session in ended { session.connection.close(.unpaired) }
+        // They were strangers when these sessions began: in the next ones they are not.
+        for session in met { session.connection.close(.leaving) }
         dialKnown()
     }
 
@@ -208,21 +235,30 @@ final class DaemonCore: Sendable {
     func changeBook<R: Sendable>(
         _ body: (inout PeerBook) throws(PeerBookError) -> R
     ) throws(PeerBookError) -> R {
-        let (result, book) = try bookFile.change { book throws(PeerBookError) in (try body(&book), book) }
-        take(book)
-        return result
+        try booking.withLock { _ throws(PeerBookError) in
+            let (result, book) = try bookFile.change { book throws(PeerBookError) in (try body(&book), book) }
+            take(book)
+            return result
+        }
     }
 
     // MARK: Sessions
 
     func add(_ session: PeerSession) {
         let identity = session.connection.peer
-        let isStopping = state.withLock { state in
+        let (isStopping, isOutdated, isCrowded) = state.withLock { state in
+            let ofFriend = state.sessions.values.count { other in
+                session.connection.trust == .friend && other.isPaired && other.ended == nil
+                    && other.connection.peer.certificate?.owner == identity.certificate?.owner
+            }
             state.sessions[ObjectIdentifier(session.connection)] = session
-            if session.isPaired, let device = identity.certificate?.device { state.replicas[device].lastSeen = now }
-            return state.isStopping
+            if session.isPaired, let device = identity.certificate?.device {
+                state.updateReplica(device) { $0.lastSeen = now }
+            }
+            return (state.isStopping, state.isOutdated(session), ofFriend >= memory.perFriendMax)
         }
-        if isStopping { session.connection.close(.leaving) }
+        if isCrowded { return session.connection.close(.busy) }
+        if isOutdated || isStopping { session.connection.close(session.isPaired && !isStopping ? .unpaired : .leaving) }
     }
 
     func session(_ connection: PeerConnection) -> PeerSession? {
@@ -235,18 +271,20 @@ final class DaemonCore: Sendable {
             state.sessions[ObjectIdentifier(session.connection)] = nil
             state.finished[ObjectIdentifier(session)] = nil
             guard session.isPaired, let device = session.device else { return }
-            state.replicas[device].lastSeen = now
-            state.areReplicasUnsaved = true
+            state.updateReplica(device) { $0.lastSeen = now }
         }
     }
 
     // MARK: Replicas
 
     func updateReplica(_ device: DeviceID, _ body: (inout Replica) -> Void) {
-        state.withLock { state in
-            body(&state.replicas[device])
-            state.areReplicasUnsaved = true
-        }
+        state.withLock { $0.updateReplica(device, body) }
+    }
+
+    /// Tells of something that a peer is in the way of, unless that was said last.
+    func complain(_ device: DeviceID, _ text: String) {
+        let isNews = state.withLock { $0.complaints.updateValue(text, forKey: device) != text }
+        if isNews { log(text) }
     }
 
     /// Writes the table if it has changed: the latest comes last, whoever calls.

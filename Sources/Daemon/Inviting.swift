@@ -1,6 +1,7 @@
 package import BackupFormat
 package import BackupNode
 internal import Cryptography
+internal import Ledger
 internal import NodeRuntime
 package import Peers
 
@@ -55,20 +56,32 @@ extension Home {
     /// Ends the agreement with a friend, or blocks a device of this owner.
     package func unpair(_ text: String, owner: OwnerID, now: Int64) throws(NodeError) -> Unpaired {
         do throws(PeerBookError) {
-            return try peerBook().change { book throws(PeerBookError) in
-                switch try book.find(text) {
-                case .friend(let friend):
-                    _ = book.unpair(friend.owner, now: now)
-                    return Unpaired(name: friend.name, id: friend.owner.hex, isDevice: false)
-                case .device(let device) where device.owner == owner:
-                    _ = book.block(device.id, of: owner)
-                    return Unpaired(name: device.name, id: device.id.hex, isDevice: true)
-                case .device(let device):
-                    _ = book.unpair(device.owner, now: now)
-                    return Unpaired(
-                        name: book.friend(device.owner)?.name ?? device.name, id: device.owner.hex, isDevice: false)
-                }
+            let (ended, book) = try peerBook().change { book throws(PeerBookError) in
+                (try book.end(text, owner: owner, now: now), book)
             }
+            // A running node does the same with its own.
+            var replicas = ReplicaTable.read(disk, directory: ledgerDirectory)
+            replicas.keep(Set(Roster(book: book, owner: owner, device: DeviceID(.zero)).peers.map(\.id)))
+            // It is a cache, and without it less is counted.
+            try? replicas.write(disk, directory: ledgerDirectory)
+            return ended
         } catch { throw NodeError(.usage, "unpair", "\(error)") }
+    }
+}
+
+extension PeerBook {
+    fileprivate mutating func end(_ text: String, owner: OwnerID, now: Int64) throws(PeerBookError) -> Unpaired {
+        switch try find(text) {
+        case .friend(let friend):
+            _ = unpair(friend.owner, now: now)
+            return Unpaired(name: friend.name, id: friend.owner.hex, isDevice: false)
+        case .device(let device) where device.owner == owner:
+            _ = block(device.id, of: owner)
+            return Unpaired(name: device.certificate.shownName, id: device.id.hex, isDevice: true)
+        case .device(let device):
+            _ = unpair(device.owner, now: now)
+            return Unpaired(
+                name: friend(device.owner)?.name ?? device.certificate.shownName, id: device.owner.hex, isDevice: false)
+        }
     }
 }

@@ -60,7 +60,7 @@ extension Home {
             }
         } catch let error as NodeError { throw error } catch { throw NodeError(.failed, "join", "\(error)") }
         return Joined(
-            name: inviter.certificate?.name ?? invitation.name, kind: invitation.kind, quotaBytes: paired.quotaBytes,
+            name: inviter.certificate?.shownName ?? invitation.name, kind: invitation.kind, quotaBytes: paired.quotaBytes,
             ownFingerprint: fingerprint(node.agreementPublicKey), inviterFingerprint: fingerprint(inviter.agreementKey))
     }
 

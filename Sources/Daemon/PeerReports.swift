@@ -1,8 +1,8 @@
-internal import BackupFormat
+package import BackupFormat
 package import BackupNode
 internal import HostFiles
-internal import Ledger
-internal import Peers
+package import Ledger
+package import Peers
 
 extension PeerReport {
     /// What the book and the ledger know of peers, without the running node.
@@ -15,14 +15,14 @@ extension PeerReport {
         return known(book, replicas, owner: keys.publisher.owner, device: keys.identity.key.id)
     }
 
-    static func known(_ book: PeerBook, _ replicas: ReplicaTable, owner: OwnerID, device: DeviceID) -> [PeerReport] {
+    package static func known(_ book: PeerBook, _ replicas: ReplicaTable, owner: OwnerID, device: DeviceID) -> [PeerReport] {
         book.devices.filter { $0.certificate.device != device }.map { known in
             let certificate = known.certificate
             let isOwn = certificate.owner == owner
             let friend = book.friend(certificate.owner)
             let trust: Trust = known.isBlocked || (!isOwn && friend?.unpairedAt != nil) ? .blocked : isOwn ? .own : .friend
             let replica = replicas[certificate.device]
-            var report = PeerReport(id: certificate.device, name: certificate.name, isOwn: isOwn, trust: trust)
+            var report = PeerReport(id: certificate.device, name: certificate.shownName, isOwn: isOwn, trust: trust)
             report.addresses = known.addresses
             report.offeredBytes = replica.grantedBytes
             report.usedBytes = replica.usedBytes
@@ -66,7 +66,7 @@ extension DaemonCore {
                     node.addresses.map(\.description)
                     + known.filter { text in !node.addresses.contains { $0.description == text } }
             } else {
-                var report = PeerReport(id: id, name: node.name, isOwn: false, trust: .discovered)
+                var report = PeerReport(id: id, name: shownName(node.name), isOwn: false, trust: .discovered)
                 report.addresses = node.addresses.map(\.description)
                 report.isOnline = true
                 reports.append(report)

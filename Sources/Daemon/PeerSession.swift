@@ -37,6 +37,10 @@ final class PeerSession: Sendable {
         var hasOffered = false
         /// Threads that work for the session.
         var threads = 0
+
+        var agreement: Agreement {
+            mine.map { negotiate(mine: $0, theirs: theirs) } ?? Agreement(storedHere: 0, storedThere: 0)
+        }
     }
 
     init(_ connection: PeerConnection, _ core: DaemonCore) {
@@ -49,16 +53,11 @@ final class PeerSession: Sendable {
 
     var isPaired: Bool { connection.trust == .own || connection.trust == .friend }
     var device: DeviceID? { connection.peer.certificate?.device }
-    var name: String { connection.peer.certificate?.name ?? "a node without a name" }
+    var name: String { connection.peer.certificate?.shownName ?? "a node without a name" }
     var ended: PeerProtocolError? { state.withLock { $0.end } }
 
     /// What both have agreed on, by what each said last.
-    var agreement: Agreement {
-        state.withLock { state in
-            guard let mine = state.mine else { return Agreement(storedHere: 0, storedThere: 0) }
-            return negotiate(mine: mine, theirs: state.theirs)
-        }
-    }
+    var agreement: Agreement { state.withLock { $0.agreement } }
 
     /// Whether both have said what they offer each other.
     var isSettled: Bool { state.withLock { $0.mine != nil && $0.hasOffered } }
@@ -113,11 +112,16 @@ final class PeerSession: Sendable {
     func take(_ request: PeerRequest) { state.withLock { $0.requests.add(request) } }
 
     func take(_ offer: Offer) {
-        state.withLock { state in
+        // Only whoever believes in an agreement sends offers: tell those who were away when it was ended.
+        if !isPaired, core.state.withLock({ $0.roster.hasLeft(connection.peer) }) { return connection.close(.unpaired) }
+        let isNews = state.withLock { state in
+            let before = state.agreement
             state.theirs = offer
-            state.hasOffered = true
+            defer { state.hasOffered = true }
+            return state.agreement != before || !state.hasOffered
         }
-        core.poke()
+        // An offer that changes nothing is no reason to look through everything.
+        if isNews { core.poke() }
     }
 
     func end(_ error: PeerProtocolError) {
@@ -131,7 +135,20 @@ final class PeerSession: Sendable {
 
     // MARK: Answering
 
+    /// Puts a device of which the book knows nothing, or has an older certificate, into the book: whoever has a session is a peer.
+    private func introduce() {
+        guard isPaired, let certificate = connection.peer.certificate else { return }
+        let known = core.state.withLock { $0.roster.book.device(certificate.device, of: certificate.owner)?.certificate }
+        guard known.map({ $0.serial < certificate.serial }) ?? true else { return }
+        let now = core.now
+        do throws(PeerBookError) {
+            _ = try core.changeBook { book throws(PeerBookError) in book.saw(certificate, at: [], now: now) }
+            core.updateReplica(certificate.device) { $0.lastSeen = now }
+        } catch { core.log("\(error)") }
+    }
+
     private func serve() {
+        introduce()
         while let request = next() {
             connection.consumed(creditBytes: request.creditBytes)
             let (answer, bulk) = answer(request)
@@ -161,7 +178,7 @@ final class PeerSession: Sendable {
                 let paired = try core.changeBook { book throws(PeerBookError) in
                     try book.admit(pair, from: identity, token: token, keys: keys, now: now)
                 }
-                core.log("paired with \(identity.certificate?.name ?? pair.name)")
+                core.log("paired with \(identity.certificate?.shownName ?? shownName(pair.name))")
                 return (.paired(paired), [])
             } catch { return (.failed(Failed(.notPermitted, reason: "\(error)")), []) }
         case .unpair:

@@ -17,6 +17,8 @@ final class Prober: Sendable {
     private static let strangerSeconds: Int64 = 3600
     /// Strangers remembered; more are asked more often.
     private static let strangersMax = 512
+    /// Each that does not answer takes seconds.
+    private static let addressesMax = 4
 
     init(_ core: DaemonCore, _ transport: PeerTransport, configured: [PeerAddress]) {
         self.core = core
@@ -36,26 +38,32 @@ final class Prober: Sendable {
         var said: String?
     }
 
-    /// Until the node stops.
-    func run() {
+    /// Goes on with the addresses that the user named, until the node stops.
+    func probeNamed() {
         var addresses = Dictionary(
             configured.map { ($0, Attempt(due: 0, pause: Prober.firstPauseSeconds)) }, uniquingKeysWith: { first, _ in first })
-        var strangers: [DeviceID: (addresses: [PeerAddress], due: Int64, book: PeerBook)] = [:]
-        while !core.isStopping {
+        while !core.isStopping, !addresses.isEmpty {
             for (address, attempt) in addresses where attempt.due <= core.now && !core.isStopping {
                 addresses[address] = probe(address, attempt)
             }
+            core.rest(milliseconds: 500)
+        }
+    }
+
+    /// The same for nodes that the network announces. Anybody may announce many that do not answer: nothing else waits for this.
+    func probeAnnounced() {
+        var strangers: [DeviceID: (addresses: [PeerAddress], due: Int64, friends: [Friend])] = [:]
+        while !core.isStopping {
             let (unknown, book) = core.state.withLock { ($0.roster.unknown, $0.roster.book) }
             if strangers.count > Prober.strangersMax { strangers = [:] }
             for node in unknown where !core.isStopping {
+                let addresses = Array(node.addresses.prefix(Prober.addressesMax))
                 // Asked before, at these addresses, by who had the same friends.
-                if let last = strangers[node.id], last.addresses == node.addresses, last.due > core.now,
-                    last.book.friends == book.friends
-                {
+                if let last = strangers[node.id], last.addresses == addresses, last.due > core.now, last.friends == book.friends {
                     continue
                 }
-                _ = ask(node.addresses)
-                strangers[node.id] = (node.addresses, core.now + Prober.strangerSeconds, book)
+                _ = ask(addresses)
+                strangers[node.id] = (addresses, core.now + Prober.strangerSeconds, book.friends)
             }
             core.rest(milliseconds: 500)
         }

@@ -80,7 +80,7 @@ private struct RecoverySearch {
         do {
             let connection = try transport.connect(to: addresses, peer: nil, token: nil)
             guard met.insert(connection.peer.agreementKey).inserted else { return connection.close(.leaving) }
-            let name = connection.peer.certificate?.name ?? shown
+            let name = connection.peer.certificate?.shownName ?? shown
             let request = Recover(owner: owner.id, signature: owner.signRecovery(handshakeHash: connection.handshakeHash))
             guard case .vault(let state) = try connection.request(.recover(request)).answer, state.exists else {
                 report.unused.append("\(name) keeps nothing for this owner")
@@ -153,6 +153,8 @@ private struct RecoverySearch {
                 let download = try SnapshotDownload(into: vault, from: links, progress: replication).run()
                 report.incomplete = download.incomplete
                 report.receivedBytes = replication.bytesReceived
+                // It may have more than the others.
+                if let unheard = download.unheard, unheard.code == .cutOff { throw unheard }
                 for link in links { link.close(.leaving) }
                 report.snapshots = (try? vault.snapshots().count) ?? download.committed.count
                 return report

@@ -1,4 +1,5 @@
 internal import BackupFormat
+internal import BackupNode
 internal import HostFiles
 internal import Ledger
 internal import NodeRuntime
@@ -79,7 +80,9 @@ struct Replicator {
 
     private func note(_ error: ReplicationError, _ device: DeviceID) {
         if error.code == .noSpace { core.state.withLock { state in _ = state.full.insert(device) } }
-        if error.code != .stopped, session.ended == nil { core.log("\(session.name): \(error)") }
+        // In doubt nothing counts: the next proof tells.
+        if error.code == .notFound || error.code == .untrue { core.updateReplica(device) { $0.isDamaged = true } }
+        if error.code != .stopped, session.ended == nil { core.complain(device, "\(session.name): \(error)") }
     }
 
     /// Everything that is due with this peer.
@@ -90,40 +93,60 @@ struct Replicator {
         guard core.keepsForThisNode(session) else { return }
         let known = core.state.withLock { $0.replicas[device] }
         let before = progress.bytesSent
-        let upload = try SnapshotUpload(from: core.vault, to: session.connection, progress: progress)
-            .run(known: known.snapshots) { id, revision in
-                // At once: what comes after it may fail.
-                core.updateReplica(device) { $0.snapshots[id] = revision }
+        /// Committed there; counted once it is proven.
+        var held: [SnapshotID: UInt64] = [:]
+        var failure: ReplicationError?
+        do throws(ReplicationError) {
+            let upload = try SnapshotUpload(from: core.vault, to: session.connection, progress: progress)
+                .run(known: known.snapshots) { id, revision in held[id] = revision }
+            for (snapshot, reason) in upload.refused.sorted(by: { $0.key < $1.key }) {
+                core.complain(device, "\(session.name) does not take snapshot \(snapshot): \(reason)")
             }
-        for (snapshot, reason) in upload.refused { core.log("\(session.name) does not take snapshot \(snapshot): \(reason)") }
+        } catch {
+            // What is there has to be proven, whether or not there is room for more.
+            guard error.code == .noSpace else { throw error }
+            held.merge(known.snapshots) { found, _ in found }
+            failure = error
+        }
         let state = try PeerVault(session.connection).state()
         core.updateReplica(device) { replica in
-            replica.snapshots = upload.committed
+            replica.snapshots = replica.snapshots.filter { held[$0.key] != nil }
+            if held.isEmpty { replica.isDamaged = false }
             replica.usedBytes = state.usedBytes
             replica.packs = state.packs
             replica.lastSeen = core.now
         }
-        _ = core.state.withLock { $0.full.remove(device) }
-        if progress.bytesSent > before {
-            core.log("\(session.name) has all \(upload.committed.count) snapshots")
+        try prove(device, known, held, state.generation)
+        if let failure { throw failure }
+        core.state.withLock { state in
+            state.full.remove(device)
+            state.complaints[device] = nil
         }
-        try prove(device, known, state.generation)
+        if progress.bytesSent > before {
+            core.log("\(session.name) has all \(describeCount(held.count, "snapshot"))")
+        }
     }
 
-    /// Finds out whether the peer has what it said, if a proof is due.
-    private func prove(_ device: DeviceID, _ before: Replica, _ generation: UInt64) throws(ReplicationError) {
-        let after = core.state.withLock { $0.replicas[device] }
+    /// Finds out whether the peer has what it said, if a proof is due: only then it counts.
+    private func prove(
+        _ device: DeviceID, _ before: Replica, _ held: [SnapshotID: UInt64], _ generation: UInt64
+    ) throws(ReplicationError) {
+        guard !held.isEmpty else { return }
+        var after = core.state.withLock { $0.replicas[device] }
+        after.snapshots = held
         let now = core.now
         let check = ReplicaCheck(of: core.vault, at: session.connection, progress: progress)
         switch Proof.due(before: before, after: after, generation: generation, now: now) {
         case .none: return
         case .sample:
-            let new = after.snapshots.keys.filter { before.snapshots[$0] != after.snapshots[$0] }
+            let new = held.keys.filter { before.snapshots[$0] != held[$0] }
             let some = try check.packs(of: new).shuffled().prefix(Replicator.samplePacks)
-            if try check.audit(Array(some), seed: .random()).lost.isEmpty { return }
+            if try check.audit(Array(some), seed: .random()).lost.isEmpty {
+                return core.updateReplica(device) { $0.snapshots = held }
+            }
         case .whole: break
         }
-        let packs = try check.packs(of: after.snapshots.keys)
+        let packs = try check.packs(of: held.keys)
         let (missing, _) = try check.missing(of: packs)
         var lost = missing
         let sample = packs.shuffled().prefix(Replicator.auditPacks)
@@ -138,6 +161,7 @@ struct Replicator {
             }
         }
         core.updateReplica(device) { replica in
+            replica.snapshots = held
             replica.isDamaged = false
             replica.generation = generation
             replica.lastProven = now

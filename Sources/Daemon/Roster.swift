@@ -32,17 +32,27 @@ package struct Roster: Sendable {
     /// Whether the node is one to have sessions with: own, or of a friend, and not blocked.
     package func isWelcome(_ peer: PeerIdentity) -> Bool {
         guard let certificate = peer.certificate else { return false }
-        if book.device(certificate.device)?.isBlocked == true { return false }
-        return certificate.owner == owner || book.friend(certificate.owner).map { $0.unpairedAt == nil } ?? false
+        return book.device(certificate.device)?.isBlocked != true && isOfOwnerOrFriend(certificate)
+    }
+
+    private func isOfOwnerOrFriend(_ certificate: Certificate) -> Bool {
+        certificate.owner == owner || book.friend(certificate.owner)?.isPaired == true
+    }
+
+    /// Whether the agreement with the node's owner was ended here.
+    func hasLeft(_ peer: PeerIdentity) -> Bool {
+        peer.certificate.flatMap { book.friend($0.owner) }.map { !$0.isPaired } ?? false
+    }
+
+    /// The known devices to have sessions with, besides this one.
+    var peers: [KnownDevice] {
+        book.devices.filter { !$0.isBlocked && $0.id != device && isOfOwnerOrFriend($0.certificate) }
     }
 
     /// Known devices to dial, with the addresses to try: those announced now first, then those where they were.
     package var wanted: [(key: Bytes32, addresses: [PeerAddress])] {
-        book.devices.compactMap { known in
+        peers.map { known in
             let certificate = known.certificate
-            guard certificate.device != device, !known.isBlocked,
-                certificate.owner == owner || book.friend(certificate.owner).map({ $0.unpairedAt == nil }) ?? false
-            else { return nil }
             var addresses = announced[certificate.device]?.addresses ?? []
             for text in known.addresses {
                 if let address = try? PeerAddress(text), !addresses.contains(address) { addresses.append(address) }

@@ -62,7 +62,8 @@ package struct ReplicaTable: Sendable, Hashable {
         set { replicas[device] = newValue }
     }
 
-    package mutating func remove(_ device: DeviceID) { replicas[device] = nil }
+    /// Forgets what is not at one of these devices: of those who are no peers any more nothing counts.
+    package mutating func keep(_ devices: Set<DeviceID>) { replicas = replicas.filter { devices.contains($0.key) } }
 
     /// On how many peers the snapshot is proven, in this revision or a later one.
     package func proven(_ snapshot: SnapshotID, revision: UInt64, now: Int64) -> Int {

@@ -66,7 +66,10 @@ package final class PeerTransport: Sendable {
                 let listener = try bootstrap.bind(to: numeric).wait()
                 listeners.withLock { $0.append(listener) }
                 return listener.localAddress.flatMap(PeerAddress.init) ?? address
-            } catch { throw NodeRuntimeError(.cannotListen, "\(address): \(error)") }
+            } catch {
+                let reason = (error as? IOError).map { HostFilesError(errno: $0.errnoCode, "listen").reason } ?? "\(error)"
+                throw NodeRuntimeError(.cannotListen, "\(address): \(reason)")
+            }
         }
     }
 

@@ -87,14 +87,33 @@ final class OwnerVault: Sendable {
 
     /// The vault, counted; nil if there is none. With `quotaBytes`, it is made then, if there is room for it.
     func opened(makingWithin quotaBytes: UInt64? = nil) throws(Refusal) -> Vault? {
-        func known() -> Vault? { gate.withLock { $0.isStale ? nil : $0.vault } }
+        func known() -> Vault? {
+            let vault = gate.withLock { $0.isStale ? nil : $0.vault }
+            return isGone ? nil : vault
+        }
         if let vault = known() { return vault }
         beginExclusive()
         defer { endExclusive() }
         if let vault = known() { return vault }
+        if isGone {
+            gate.withLock { gate in
+                gate.vault = nil
+                gate.isStale = true
+                gate.isEnsured = false
+            }
+        }
         guard let vault = try open(quotaBytes) else { return nil }
         if gate.withLock({ $0.isStale }) { try count(vault) } else { gate.withLock { $0.vault = vault } }
         return vault
+    }
+
+    /// Whether somebody has taken the vault's folder away: then it is begun anew, and its owner brings everything again.
+    private var isGone: Bool {
+        let folder = shared.directory.appending(owner.hex).appending("snapshots")
+        do throws(HostFilesError) { return try shared.disk.status(folder) == nil } catch {
+            // A disk that fails has lost nothing yet.
+            return false
+        }
     }
 
     private func open(_ quotaBytes: UInt64?) throws(Refusal) -> Vault? {

@@ -64,7 +64,7 @@ package final class VaultSession: Sendable {
             if isOver { release() }
         }
         do throws(Refusal) { return try carryOut(request, bulk) } catch {
-            shared.note(error, "answer a request of \(peer.certificate?.name ?? "a peer")")
+            shared.note(error, "answer a request of \(peer.certificate.map { shownName($0.name) } ?? "a peer")")
             return (.failed(Failed(error.code, reason: error.reason)), [])
         }
     }

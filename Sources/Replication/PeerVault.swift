@@ -33,17 +33,22 @@ package struct PeerVault: Sendable {
         return state
     }
 
-    /// The snapshots that are committed there, in ascending order of their ids.
-    package func snapshots() throws(ReplicationError) -> [SnapshotID] {
+    /// The snapshots that are committed there, in ascending order of their ids: those of `wanted` alone, if it is given, so that a peer that
+    /// makes up millions takes no memory by it.
+    package func snapshots(of wanted: Set<SnapshotID>? = nil) throws(ReplicationError) -> [SnapshotID] {
         var found: [SnapshotID] = []
+        var last: SnapshotID?
+        var count = 0
         while true {
-            guard case .listing(let listing) = try ask(.list(List(after: found.last)), "list the snapshots").answer else {
+            guard case .listing(let listing) = try ask(.list(List(after: last)), "list the snapshots").answer else {
                 throw unexpected("list the snapshots")
             }
             // The session checks that they rise; a listing that says there is more and brings nothing would never end.
-            found += listing.snapshots
+            found += listing.snapshots.filter { wanted?.contains($0) ?? true }
+            last = listing.snapshots.last
+            count += listing.snapshots.count
             guard listing.hasMore, !listing.snapshots.isEmpty else { return found }
-            guard found.count <= PeerVault.snapshotsMax else {
+            guard count <= PeerVault.snapshotsMax else {
                 throw ReplicationError(.untrue, "list the snapshots: the peer claims more than \(PeerVault.snapshotsMax)")
             }
         }

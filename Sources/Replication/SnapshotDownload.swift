@@ -10,6 +10,8 @@ package struct DownloadReport: Sendable, Hashable {
     /// Those that could not be brought back whole, with the reason.
     package var incomplete: [SnapshotID: String] = [:]
     package var receivedBytes = 0
+    /// Why a peer, the last of several, was not heard to its end: it may have more.
+    package var unheard: ReplicationError?
 }
 
 /// Brings an owner's snapshots, with all that they need, from peers into a vault.
@@ -29,6 +31,7 @@ package struct SnapshotDownload: Sendable {
     package func run(wanted: Set<SnapshotID>? = nil) throws(ReplicationError) -> DownloadReport {
         var report = DownloadReport()
         var records: [SnapshotID: SnapshotRecord] = [:]
+        var unread: Set<SnapshotID> = []
         var failure: ReplicationError?
         var answered = 0
         for link in links {
@@ -36,7 +39,10 @@ package struct SnapshotDownload: Sendable {
                 let peer = PeerVault(link)
                 for id in try peer.snapshots() where wanted?.contains(id) ?? true {
                     try progress.requireGoing()
-                    guard let record = try peer.record(id, owner: vault.owner) else { continue }
+                    guard let record = try peer.record(id, owner: vault.owner) else {
+                        unread.insert(id)
+                        continue
+                    }
                     // Of two lists of packs the later is right.
                     if let other = records[id], other.revision >= record.revision { continue }
                     records[id] = record
@@ -49,6 +55,10 @@ package struct SnapshotDownload: Sendable {
             }
         }
         if answered == 0, let failure { throw failure }
+        report.unheard = failure
+        for id in unread where records[id] == nil && (try? vault.snapshotRecord(id)) == nil {
+            report.incomplete[id] = "its record is damaged at every peer that has it"
+        }
         var wholePages: Set<PageID> = []
         for record in records.values.sorted(by: { ($0.sequence, $0.id) > ($1.sequence, $1.id) }) {
             do throws(ReplicationError) {

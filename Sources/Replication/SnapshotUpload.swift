@@ -37,10 +37,12 @@ package struct SnapshotUpload: Sendable {
         known: [SnapshotID: UInt64] = [:], committed: (SnapshotID, UInt64) -> Void = { _, _ in }
     ) throws(ReplicationError) -> UploadReport {
         var report = UploadReport()
-        let there = Set(try peer.snapshots())
+        let here: [SnapshotID]
+        do { here = try vault.snapshots() } catch { throw ReplicationError(.local, "\(error)") }
+        let there = Set(try peer.snapshots(of: Set(here)))
         var records: [SnapshotRecord] = []
         do {
-            for id in try vault.snapshots() {
+            for id in here {
                 do throws(VaultError) { records.append(try vault.snapshotRecord(id)) } catch {
                     // One that was forgotten meanwhile is not missed; a damaged one is mended by `check`.
                     if error.code == .damaged { report.refused[id] = "\(error)" } else if error.code != .notFound { throw error }
@@ -57,7 +59,11 @@ package struct SnapshotUpload: Sendable {
                 if let seen = known[record.id] {
                     revision = seen
                 } else {
-                    revision = try peer.record(record.id, owner: vault.owner)?.revision
+                    do throws(ReplicationError) { revision = try peer.record(record.id, owner: vault.owner)?.revision } catch {
+                        guard error.code == .refused else { throw error }
+                        // A write-only device may not look at what others have made: whoever made it brings it up to date.
+                        continue
+                    }
                 }
             }
             if let revision, revision >= record.revision {
@@ -99,6 +105,8 @@ package struct SnapshotUpload: Sendable {
                     for page in pages { try peer.put(.page, ObjectID(page.value), try vault.page(page).encode()) }
                     try PackUpload(vault, peer.link, progress).send(packs)
                 } catch let error as ReplicationError {
+                    // A pack that is damaged here keeps back the snapshots that need it, and no others.
+                    if error.code == .local { return error.description }
                     throw error
                 } catch {
                     return "\(error)"

@@ -3,7 +3,7 @@ internal import Glibc
 import Testing
 
 /// A node that runs, with what it said so far.
-private final class RunningNode {
+final class RunningNode {
     let home: Home
     private(set) var process: Running
     private(set) var address: String
@@ -46,12 +46,12 @@ private final class RunningNode {
 }
 
 /// Pairs two nodes, of which the first runs: the second joins.
-private func pair(_ inviter: Home, _ joiner: Home, quota: String = "10GB", joinerQuota: String = "10GB") throws {
+func pair(_ inviter: Home, _ joiner: Home, quota: String = "10GB", joinerQuota: String = "10GB") throws {
     let line = try inviter.succeed("invite", "--quota", quota).text.trimmingCharacters(in: .whitespacesAndNewlines)
     try joiner.succeed("join", line, "--quota", joinerQuota)
 }
 
-private func wait(_ what: String, seconds: Double = 30, until isDone: () throws -> Bool) throws {
+func wait(_ what: String, seconds: Double = 30, until isDone: () throws -> Bool) throws {
     let deadline = Date().addingTimeInterval(seconds)
     while !(try isDone()) {
         guard Date() < deadline else { throw TestFailure("not within \(seconds) s: \(what)") }
@@ -59,7 +59,7 @@ private func wait(_ what: String, seconds: Double = 30, until isDone: () throws 
     }
 }
 
-private func online(_ home: Home) throws -> [String] {
+func online(_ home: Home) throws -> [String] {
     try home.succeed("peers", "--json").array().filter { $0["online"] as? Bool == true }.compactMap { $0["id"] as? String }
 }
 

@@ -86,4 +86,20 @@ private func table(_ choices: inout Choices) -> ReplicaTable {
         try file.truncate(to: 5)
         #expect(ReplicaTable.read(disk, directory: "ledger") == ReplicaTable())
     }
+
+    @Test("copies with those who are no peers any more do not count")
+    func keep() {
+        var table = ReplicaTable()
+        for peer in 0..<3 {
+            var replica = Replica(device: DeviceID(id(peer)))
+            replica.lastSeen = 1000
+            replica.lastProven = 1000
+            replica.snapshots[SnapshotID(id(9))] = 1
+            table[replica.device] = replica
+        }
+        #expect(table.proven(SnapshotID(id(9)), revision: 1, now: 1000) == 3)
+        table.keep([DeviceID(id(1)), DeviceID(id(7))])
+        #expect(table.replicas.keys.sorted() == [DeviceID(id(1))])
+        #expect(table.proven(SnapshotID(id(9)), revision: 1, now: 1000) == 1)
+    }
 }

@@ -129,6 +129,46 @@ import Vault
         _ = try SnapshotUpload(from: source.vault, to: SessionLink(world.session())).run()
         try source.requireAll(in: world.vault())
     }
+
+    @Test("a vault whose folder was taken away while it was in use is begun anew, and gets everything again in the same session")
+    func vanished() throws {
+        let world = ServeWorld()
+        let source = try Source(world.friend)
+        let link = SessionLink(world.session())
+        _ = try SnapshotUpload(from: source.vault, to: link).run()
+        try world.disk.rename(RawPath("/home/vault").appending(world.friend.key.id.hex), to: "/home/lost")
+        #expect(try PeerVault(link).snapshots() == [])
+        #expect(try !PeerVault(link).state().exists)
+        #expect(world.service.usage(of: world.friend.key.id) == nil)
+        let report = try SnapshotUpload(from: source.vault, to: link).run()
+        #expect(Set(report.committed.keys) == Set(source.needs.keys) && report.refused.isEmpty)
+        try source.requireAll(in: world.vault())
+        #expect(world.service.usage(of: world.friend.key.id)?.usedBytes == UInt64(world.fileBytes()))
+        #expect(world.rules.get { $0.log } == [])
+    }
+
+    @Test("a write-only device that keeps snapshots of other devices brings its own all the same")
+    func writeOnlyKeeper() throws {
+        let world = ServeWorld()
+        let source = try Source(world.friend)
+        let all = SessionLink(world.session())
+        _ = try SnapshotUpload(from: source.vault, to: all).run()
+        all.session.end()
+        // The same vault with a snapshot of a device of its own, which may not read those of the other.
+        var writer = ServeOwner()
+        writer.node = NodeKey.generate()
+        writer.key = world.friend.key
+        let pack = ServePack(5000, seed: 99)
+        _ = try pack.bytes.withUnsafeBytes { try source.vault.storeVerified(pack: pack.id, bytes: $0) }
+        let page = try PackListPage(packs: [pack.id])
+        try source.vault.storePage(page.encode())
+        let record = writer.record(9, [page])
+        #expect(try source.vault.commit(record: record.encode()) == .committed)
+        let session = world.service.session(peer: writer.identity([.backup]), trust: .friend, handshakeHash: world.hash)
+        let report = try SnapshotUpload(from: source.vault, to: SessionLink(session)).run()
+        #expect(Array(report.committed.keys) == [record.id] && report.refused.isEmpty)
+        #expect(try world.vault().snapshots().contains(record.id))
+    }
 }
 
 /// The same on the disk of this machine, which has its own ideas about alignment and caches.

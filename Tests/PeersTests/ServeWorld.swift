@@ -10,8 +10,8 @@ import Vault
 
 /// An owner with one device.
 struct ServeOwner: Sendable {
-    let key = OwnerKey.generate()
-    let node = NodeKey.generate()
+    var key = OwnerKey.generate()
+    var node = NodeKey.generate()
 
     func identity(_ permissions: Permissions = .all) -> PeerIdentity {
         PeerIdentity(

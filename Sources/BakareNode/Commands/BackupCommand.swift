@@ -91,11 +91,17 @@ struct BackupCommand: NodeCommand {
         if count.isProtected {
             session.tell("on \(describeCount(count.replicas, "other node"))")
         } else {
-            session.warn(
-                "--wait: on \(count.replicas) of \(count.target) other nodes; the running node goes on when more are here"
-                    + " (`bakare-node peers`)")
+            session.warn("--wait: on \(count.replicas) of \(count.target) other nodes; \(remedy(try? running.peers()))")
         }
         return count
+    }
+
+    /// What is in the way of more copies.
+    private func remedy(_ peers: [PeerReport]?) -> String {
+        let peers = (peers ?? []).filter { $0.trust == .own || $0.trust == .friend }
+        if peers.isEmpty { return "no other is paired: `bakare-node invite` here, and `join` there" }
+        guard peers.contains(where: \.isOnline) else { return "no other is connected; the running node goes on when one is" }
+        return "the running node goes on when more are here or have room (`bakare-node peers`)"
     }
 
     private func summarise(_ report: BackupReport, _ session: Session) {

@@ -30,14 +30,21 @@ struct RecoverCommand: NodeCommand {
     func execute(_ session: Session) throws -> ExitStatus {
         let addresses = try peer.map { text throws(NodeError) in try peerAddress(text, "--peer") }
         let configuration = try session.configuration(writing: false)
+        let discovers = !noDiscovery && configuration.discovers
+        let asksPeers = discovers || !addresses.isEmpty || !configuration.peerAddresses.isEmpty
+        if asksPeers, try RunningNode.find(session.home) != nil {
+            throw NodeError(
+                .failed, "recover",
+                "a node runs on this home, and has the sessions with the peers; end it first, and start it again afterwards",
+                path: session.home.directory)
+        }
         let recovered = try session.home.recover(
             text: try readText(key, "recover"), host: configuration.host ?? machineName(), now: currentTime())
         session.tell("The owner key is in \(session.home.directory)")
         var report: RecoveryReport?
         var failure: NodeError?
         do throws(NodeError) {
-            let discovers = !noDiscovery && configuration.discovers
-            if discovers || !addresses.isEmpty || !configuration.peerAddresses.isEmpty {
+            if asksPeers {
                 report = try session.run("fetching") { progress, _ throws(NodeError) in
                     try session.home.recoverFromPeers(
                         recovered.keys, at: addresses + configuration.peerAddresses, discovers: discovers, progress

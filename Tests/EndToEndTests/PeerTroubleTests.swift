@@ -1,0 +1,142 @@
+import Foundation
+internal import Glibc
+import Testing
+
+private let settings = "[peers]\nreplicas = 1\nreserve = \"1MiB\"\n"
+
+private func peer(_ home: Home) throws -> [String: Any] { try #require(try home.succeed("peers", "--json").array().first) }
+
+private func replicas(_ home: Home) throws -> [Int] {
+    try home.succeed("snapshots", "--json").array().compactMap { $0["replicas"] as? Int }
+}
+
+@Suite("Nodes in trouble") struct PeerTroubleTests {
+    @Test("a friend whose vault was deleted while the node ran gets everything again")
+    func deletedVault() throws {
+        var random = Randomness.forTest("PeerTrouble.deletedVault")
+        let scratch = try Scratch()
+        let mine = try Home.make(scratch.path("mine"), settings: settings)
+        let theirs = try Home.make(scratch.path("theirs"), settings: settings)
+        let source = try scratch.makeFolder("source")
+        try source.write("a", random.bytes(3_000_000))
+        let me = try RunningNode(mine)
+        try pair(mine, theirs)
+        let friend = try RunningNode(theirs)
+        try wait("the nodes meet") { try online(mine).count == 1 && online(theirs).count == 1 }
+        try mine.expect(0, ["backup", "--wait", scratch.path("source")])
+        try FileManager.default.removeItem(atPath: scratch.path("theirs") + "/vault")
+        try source.write("b", random.bytes(1_000_000))
+        try mine.expect(0, ["backup", "--wait", scratch.path("source")])
+        #expect(try replicas(mine) == [1, 1])
+        #expect(try peer(mine)["snapshots"] as? Int == 2)
+        #expect(try peer(mine)["damaged"] as? Bool == false)
+
+        let key = try #require(try mine.succeed("key", "show", "--json").object()["recovery_key"] as? String)
+        try key.write(toFile: scratch.path("paper"), atomically: true, encoding: .utf8)
+        // While the node runs, it has the sessions with the peers.
+        let refused = try mine.run(
+            "recover", "--key", scratch.path("paper"), "--peer", friend.address, "--no-discovery")
+        #expect(refused.code == 1 && refused.errorText.contains("a node runs on this home"), "\(refused.summary)")
+        let again = Home(scratch.path("again"))
+        try again.succeed("recover", "--key", scratch.path("paper"), "--peer", friend.address, "--no-discovery")
+        #expect(try again.snapshots().count == 2)
+        #expect(try me.stop().code == 0)
+        #expect(try friend.stop().code == 0)
+    }
+
+    @Test(
+        "copies with a friend who was unpaired count no more; who was away then learns of it, and pairing again connects at once")
+    func unpairedWhileAway() throws {
+        var random = Randomness.forTest("PeerTrouble.unpaired")
+        let scratch = try Scratch()
+        let mine = try Home.make(scratch.path("mine"), settings: settings)
+        let theirs = try Home.make(scratch.path("theirs"), settings: settings)
+        try scratch.makeFolder("source").write("a", random.bytes(1_000_000))
+        let me = try RunningNode(mine)
+        try pair(mine, theirs)
+        let friend = try RunningNode(theirs)
+        try wait("the nodes meet") { try online(mine).count == 1 && online(theirs).count == 1 }
+        try mine.expect(0, ["backup", "--wait", scratch.path("source")])
+        try friend.stop()
+        let id = try #require(try peer(mine)["id"] as? String)
+        try mine.succeed("unpair", id)
+        #expect(try replicas(mine) == [0])
+        try friend.restart()
+        try wait("the friend learns of it") { try peer(theirs)["trust"] as? String == "blocked" }
+        try pair(mine, theirs)
+        try wait("they meet again") { try online(mine).count == 1 && online(theirs).count == 1 }
+        try wait("the copy counts again") { try replicas(mine) == [1] }
+        #expect(try me.stop().code == 0)
+        #expect(try friend.stop().code == 0)
+    }
+
+    @Test("a node that dialled as a stranger, and is paired then, is connected with at once")
+    func strangerSession() throws {
+        let scratch = try Scratch()
+        let mine = try Home.make(scratch.path("mine"), settings: settings)
+        let theirs = try Home.make(scratch.path("theirs"), settings: settings)
+        let me = try RunningNode(mine)
+        let friend = try RunningNode(theirs, listen: "127.0.0.1:0", "--peer", me.address)
+        try pair(mine, theirs)
+        try wait("they meet") { try online(mine).count == 1 && online(theirs).count == 1 }
+        #expect(try me.stop().code == 0)
+        #expect(try friend.stop().code == 0)
+    }
+
+    @Test("own devices that one of them dialled keep each other's snapshots, though nobody has introduced them")
+    func notIntroduced() throws {
+        var random = Randomness.forTest("PeerTrouble.notIntroduced")
+        let scratch = try Scratch()
+        let first = try Home.make(scratch.path("first"), settings: settings)
+        let inviter = try RunningNode(first)
+        let others = try ["second", "third"].map { name in
+            let line = try first.expect(0, ["invite", "--own-device"]).text.trimmingCharacters(in: .whitespacesAndNewlines)
+            let home = Home(scratch.path(name))
+            try home.succeed("join", line)
+            try home.configure("[peers]\nreplicas = 2\nreserve = \"1MiB\"\n")
+            return home
+        }
+        let second = try RunningNode(others[0])
+        let third = try RunningNode(others[1], listen: "127.0.0.1:0", "--peer", second.address)
+        try wait("each knows both others") { try others.allSatisfy { try online($0).count == 2 } }
+        for (index, home) in others.enumerated() {
+            try scratch.makeFolder("source \(index)").write("a", random.bytes(1_000_000))
+            try home.expect(0, ["backup", "--wait", scratch.path("source \(index)")])
+        }
+        for node in [inviter, second, third] { #expect(try node.stop().code == 0) }
+    }
+
+    @Test("a write-only device that keeps its owner's snapshots brings its own all the same")
+    func writeOnly() throws {
+        var random = Randomness.forTest("PeerTrouble.writeOnly")
+        let scratch = try Scratch()
+        let nas = try Home.make(scratch.path("nas"), settings: settings)
+        let server = try RunningNode(nas)
+        let line = try nas.expect(0, ["invite", "--own-device", "--write-only"]).text
+        let writer = Home(scratch.path("writer"))
+        try writer.succeed("join", line.trimmingCharacters(in: .whitespacesAndNewlines))
+        try writer.configure(settings)
+        let running = try RunningNode(writer)
+        try wait("they meet") { try online(writer).count == 1 && online(nas).count == 1 }
+        for name in ["first", "second"] {
+            try scratch.makeFolder("nas \(name)").write("a", random.bytes(500_000))
+            try nas.expect(0, ["backup", "--wait", scratch.path("nas \(name)")])
+            try scratch.makeFolder("writer \(name)").write("a", random.bytes(500_000))
+            try writer.expect(0, ["backup", "--wait", scratch.path("writer \(name)")])
+        }
+        let outcome = try running.stop()
+        #expect(outcome.code == 0 && !outcome.errorText.contains("lacks the permission"), "\(outcome.summary)")
+        #expect(try server.stop().code == 0)
+    }
+
+    @Test("an address that is taken is told in plain words")
+    func takenAddress() throws {
+        let scratch = try Scratch()
+        let home = try Home.make(scratch.path("home"), settings: settings)
+        let node = try RunningNode(home)
+        let taken = try Home.make(scratch.path("other")).run("start", "--no-discovery", "--listen", node.address)
+        #expect(taken.code == 1 && taken.errorText.contains("Address already in use:"), "\(taken.summary)")
+        #expect(!taken.errorText.contains("descriptor"))
+        #expect(try node.stop().code == 0)
+    }
+}

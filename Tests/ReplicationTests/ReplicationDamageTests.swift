@@ -1,0 +1,80 @@
+import BackupFormat
+import HostFiles
+import PeerProtocol
+import Replication
+import Synchronization
+import Testing
+import Vault
+
+/// A peer of which some answers are others than its own.
+private final class TwistedPeer: PeerLink {
+    private let peer: VaultPeer
+    private let twist: @Sendable (Request) -> Failed?
+
+    init(_ peer: VaultPeer, _ twist: @escaping @Sendable (Request) -> Failed?) {
+        self.peer = peer
+        self.twist = twist
+    }
+
+    func submit(
+        _ request: Request, bulk: ArraySlice<UInt8>,
+        then: @escaping @Sendable (Result<PeerReply, PeerProtocolError>) -> Void
+    ) throws(PeerProtocolError) {
+        if let failed = twist(request) { return then(.success(PeerReply(.failed(failed)))) }
+        try peer.submit(request, bulk: bulk, then: then)
+    }
+}
+
+@Suite("Replication of what is damaged somewhere") struct ReplicationDamageTests {
+    @Test("a pack that is lost here keeps back the snapshot that needs it, and no other")
+    func lostHere() throws {
+        var world = try ReplicationWorld()
+        let packs = try (0..<3).map { try world.pack(5000 + $0) }
+        let records = try packs.map { try world.snapshot([[$0]]) }
+        let files = world.disk.files(under: "/here/vault").map(\.path)
+        for path in files where path.description.hasSuffix(packs[0].hex) { try world.disk.unlink(path) }
+        let peer = try world.peer()
+        let report = try SnapshotUpload(from: world.vault, to: peer).run()
+        #expect(Set(report.committed.keys) == Set(records[1...].map(\.id)))
+        #expect(Array(report.refused.keys) == [records[0].id])
+        #expect(try Set(peer.vault.snapshots()) == Set(records[1...].map(\.id)))
+    }
+
+    @Test("a snapshot whose record is damaged at the only peer is told, not passed over in silence")
+    func unreadRecord() throws {
+        var world = try ReplicationWorld()
+        let pack = try world.pack(5000)
+        let records = try (0..<3).map { _ in try world.snapshot([[pack]]) }
+        let peer = try world.peer()
+        _ = try SnapshotUpload(from: world.vault, to: peer).run()
+        let bad = ObjectID(records[1].id.value)
+        let link = TwistedPeer(peer) { request in
+            if case .get(let get) = request, get.id == bad { Failed(.damaged) } else { nil }
+        }
+        let empty = try Vault(disk: SimulatedDisk(), directory: "/new/vault", owner: world.key.id, create: true)
+        let report = try SnapshotDownload(into: empty, from: [link]).run()
+        #expect(Set(report.committed) == [records[0].id, records[2].id])
+        #expect(Array(report.incomplete.keys) == [records[1].id])
+        // Whoever has it elsewhere misses nothing.
+        let both = try SnapshotDownload(into: empty, from: [link, peer]).run()
+        #expect(both.incomplete.isEmpty && both.unheard == nil)
+        #expect(try Set(empty.snapshots()) == Set(records.map(\.id)))
+    }
+
+    @Test("a peer that is cut off while it says what it has is told of, since it may have more than the others")
+    func unheard() throws {
+        var world = try ReplicationWorld()
+        let pack = try world.pack(5000)
+        try world.snapshot([[pack]])
+        let other = try world.peer()
+        _ = try SnapshotUpload(from: world.vault, to: other).run()
+        try world.snapshot([[pack]])
+        let all = try world.peer(on: SimulatedDisk())
+        _ = try SnapshotUpload(from: world.vault, to: all).run()
+        let silent = TwistedPeer(all) { request in if case .list = request { Failed(.internalError) } else { nil } }
+        let empty = try Vault(disk: SimulatedDisk(), directory: "/new/vault", owner: world.key.id, create: true)
+        let report = try SnapshotDownload(into: empty, from: [other, silent]).run()
+        #expect(report.committed.count == 1)
+        #expect(report.unheard?.code == .cutOff)
+    }
+}
