@@ -87,8 +87,10 @@ struct IncomingFolder {
             if error.code != .exists { throw error }
         }
         let files = try list { !$0.hasSuffix(IncomingFolder.draftSuffix) && !$0.hasSuffix(IncomingFolder.newSuffix) }
+        let idle = files.filter { !live.contains($0.name) }
+        let room = max(0, IncomingFolder.partsMax - 1 - (files.count - idle.count))
         var hasRemoved = false
-        for file in files.dropLast(IncomingFolder.partsMax - 1) where !live.contains(file.name) {
+        for file in idle.dropLast(room) {
             if try remove(folder.appending(file.name)) { hasRemoved = true }
         }
         return hasRemoved

@@ -34,6 +34,8 @@ final class OwnerVault: Sendable {
         var arrivals: [ObjectKey: Arrival] = [:]
         var sessions = 0
         var countedAt: Int64 = 0
+        /// When snapshots had last come or gone, at that count.
+        var commitSeconds: Int64 = 0
         var packs = 0
         var snapshots = 0
         /// Commits bring packs back from the trash: their number is then counted anew when it is asked for.
@@ -41,8 +43,9 @@ final class OwnerVault: Sendable {
         var generation: UInt64 = 0
     }
 
-    /// Vaults that other processes write to are counted anew after so long.
+    /// Vaults are counted anew after so long; the own one sooner, when another process has committed to it.
     private static let countSeconds: Int64 = 300
+    private static let ownCountSeconds: Int64 = 5
 
     init(_ owner: OwnerID, _ shared: ServiceState) {
         self.owner = owner
@@ -141,15 +144,21 @@ final class OwnerVault: Sendable {
         }
     }
 
-    /// Counts every file. Only while the vault is had exclusively.
-    private func count(_ vault: Vault) throws(Refusal) {
+    /// Counts every file, and removes what was given up a day ago. Only while the vault is had exclusively.
+    private func count(_ vault: Vault, sweepingAt sweepTime: Int64? = nil) throws(Refusal) {
+        let now = shared.now()
+        do throws(HostFilesError) { try incoming.removeOld(now: sweepTime ?? now, except: liveNames) } catch {
+            shared.note(Refusal(error), "tidy what was received for \(owner)")
+        }
+        // Before the count: what is committed meanwhile is counted again.
+        let commitSeconds = try onVault { () throws(VaultError) in try vault.commitSeconds() }
         let (found, generation) = try onVault { () throws(VaultError) in (try vault.footprint(), try vault.generation) }
         shared.accounts.withLock { $0.recount(owner, bytes: found.bytes) }
-        let now = shared.now()
         gate.withLock { gate in
             gate.vault = vault
             gate.isStale = false
             gate.countedAt = now
+            gate.commitSeconds = commitSeconds
             gate.packs = found.packs
             gate.snapshots = found.snapshots
             gate.arePacksUncertain = false
@@ -171,12 +180,11 @@ final class OwnerVault: Sendable {
     }
 
     func totals() throws(Refusal) -> VaultTotals? {
-        let now = shared.now()
-        let isOld = gate.withLock { gate in
-            let (age, overflow) = now.subtractingReportingOverflow(gate.countedAt)
-            return overflow || age < 0 || age >= OwnerVault.countSeconds
+        if isOld() { markStale() }
+        if owner == shared.own, isOld(after: OwnerVault.ownCountSeconds), let vault = try opened() {
+            let commitSeconds = try onVault { () throws(VaultError) in try vault.commitSeconds() }
+            if gate.withLock({ $0.commitSeconds != commitSeconds }) { markStale() }
         }
-        if isOld { markStale() }
         guard let vault = try opened() else { return nil }
         let generation = try onVault { () throws(VaultError) in try vault.generation }
         gate.withLock { $0.generation = generation }
@@ -191,6 +199,11 @@ final class OwnerVault: Sendable {
         }
         closeIfIdle()
         return lastTotals
+    }
+
+    private func isOld(after seconds: Int64 = OwnerVault.countSeconds) -> Bool {
+        let (age, overflow) = shared.now().subtractingReportingOverflow(gate.withLock { $0.countedAt })
+        return overflow || age < 0 || age >= seconds
     }
 
     /// As far as known.
@@ -239,11 +252,10 @@ final class OwnerVault: Sendable {
         }
         defer {
             markStale()
-            do throws(Refusal) { try count(vault) } catch { shared.note(error, "count the vault of \(owner)") }
+            do throws(Refusal) { try count(vault, sweepingAt: now) } catch {
+                shared.note(error, "count the vault of \(owner)")
+            }
             closeIfIdle()
-        }
-        do throws(HostFilesError) { try incoming.removeOld(now: now, except: liveNames) } catch {
-            shared.note(Refusal(error), "tidy what was received for \(owner)")
         }
         return try vault.sweep(grace: shared.trashGraceSeconds, now: now)
     }

@@ -30,6 +30,13 @@ extension Vault {
         return footprint
     }
 
+    /// When the list of committed snapshots last changed, whoever did it; in seconds since 1970.
+    package func commitSeconds() throws(VaultError) -> Int64 {
+        try files("look at", snapshotsFolder) { () throws(HostFilesError) in
+            try disk.status(snapshotsFolder)?.modifiedSeconds ?? 0
+        }
+    }
+
     /// Bytes of the files of commits under way.
     package func pendingBytes() throws(VaultError) -> Int { try bytes(below: pendingFolder, depth: Vault.depthMax) }
 

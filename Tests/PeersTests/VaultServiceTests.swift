@@ -210,6 +210,38 @@ import Vault
         #expect(Int(try #require(session.vaultState).usedBytes) == world.fileBytes())
     }
 
+    @Test(
+        "a peer that begins many uploads and ends none holds little, and what it goes on with is whole", arguments: [20 << 20, 1])
+    func begunOnly(_ bufferBytes: Int) throws {
+        let world = ServeWorld(bufferBytes: bufferBytes)
+        let incoming = RawPath("/home/vault").appending(world.friend.key.id.hex).appending("incoming")
+        let packs = (0..<300).map { ServePack(5000, seed: UInt64($0)) }
+        let session = world.session()
+        for pack in packs {
+            _ = try session.stored(pack.put(0), pack.bytes[..<2000])
+            #expect(world.service.promisedBytes.claimed <= 65 * ProtectedFile.fileBytes(contentBytes: 5000))
+        }
+        #expect(world.disk.files(under: incoming).count <= 256)
+        #expect(Int(try #require(session.vaultState).usedBytes) == world.fileBytes())
+        session.end()
+        #expect(world.service.promisedBytes == (0, 0) && world.service.freeBufferBytes == bufferBytes)
+        #expect(world.disk.files(under: incoming).count <= 256)
+        let other = world.session()
+        var keptBytes = 0
+        for pack in packs[200...] {
+            keptBytes += try other.stored(pack.put(0), []).receivedBytes
+            try other.put(pack)
+        }
+        #expect(keptBytes >= 60 * 2000)
+        #expect(Int(try #require(other.vaultState).usedBytes) == world.fileBytes())
+        other.end()
+        // The rest is too old after a day, also where nobody sweeps.
+        world.rules.now += 2 * 86_400
+        let totals = try #require(world.service.usage(of: world.friend.key.id))
+        #expect(world.disk.files(under: incoming).isEmpty)
+        #expect(totals.packs == 100 && Int(totals.usedBytes) == world.fileBytes())
+    }
+
     @Test("an audit proves what is whole, and nothing else")
     func audits() throws {
         let world = ServeWorld()
@@ -248,6 +280,16 @@ import Vault
         world.rules.now += 1000
         let totals = try #require(world.service.usage(of: own))
         #expect(totals.packs == 2 && Int(totals.usedBytes) == ServeWorld.fileBytes(world.disk, own))
+        // A commit is seen sooner than that.
+        world.rules.now += 10
+        world.disk.now = world.rules.now
+        let page = try PackListPage(packs: [other.id])
+        try beside.storePage(page.encode())
+        let record = world.own.record(1, [page])
+        #expect(try beside.commit(record: record.encode()) == .committed)
+        let soon = try #require(world.service.usage(of: own))
+        #expect(soon.snapshots == 1 && Int(soon.usedBytes) == ServeWorld.fileBytes(world.disk, own))
+        #expect(try beside.forget(signForget([record.id], certificate: record.certificate, with: world.own.node)) == [record.id])
         _ = try beside.sweep(grace: 0, now: 5000)
         #expect(try !session.stored(pack.put(0), []).isDurable)
         try session.put(pack)
