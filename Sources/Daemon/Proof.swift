@@ -1,8 +1,8 @@
 internal import BackupFormat
-internal import Ledger
+package import Ledger
 
 /// What a peer is to show of the packs that it keeps.
-enum Proof: Hashable {
+package enum Proof: Hashable {
     case none
     /// A few of the packs that new snapshots need: it has just checked all of them, and said that they are there.
     case sample
@@ -13,7 +13,7 @@ enum Proof: Hashable {
 
     /// `before` is what was known before the last commits, `generation` that of the peer's vault now, which each of its sweeps raises;
     /// `now` is seconds since 1970. The peer reads every pack to its end that it proves, so not all is asked for at each backup.
-    static func due(before: Replica, after: Replica, generation: UInt64, now: Int64) -> Proof {
+    package static func due(before: Replica, after: Replica, generation: UInt64, now: Int64) -> Proof {
         let (age, overflow) = now.subtractingReportingOverflow(after.lastProven)
         let isOld = overflow || age < 0 || age > wholeAfterSeconds
         if isOld || before.generation != generation || after.isDamaged { return .whole }

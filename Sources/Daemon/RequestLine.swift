@@ -1,19 +1,21 @@
-internal import NodeRuntime
+package import NodeRuntime
 internal import PeerProtocol
 
 /// Which of a session's requests is taken in hand next: a value that decides, for several threads.
 ///
 /// Parts of packs may be dealt with at once, so that the next pack comes in while one that is whole goes to the disk; those of one
 /// pack one after the other. Everything else waits for what came before it, and lets nothing by.
-struct RequestLine {
+package struct RequestLine {
     private var waiting: [PeerRequest] = []
     /// Packs of which a part is in hand.
     private var packs: Set<ObjectID> = []
     private var isAlone = false
 
-    mutating func add(_ request: PeerRequest) { waiting.append(request) }
+    package init() {}
 
-    mutating func next() -> PeerRequest? {
+    package mutating func add(_ request: PeerRequest) { waiting.append(request) }
+
+    package mutating func next() -> PeerRequest? {
         guard !isAlone, let first = waiting.first else { return nil }
         guard RequestLine.pack(of: first) != nil else {
             guard packs.isEmpty else { return nil }
@@ -27,7 +29,7 @@ struct RequestLine {
         return nil
     }
 
-    mutating func done(_ request: PeerRequest) {
+    package mutating func done(_ request: PeerRequest) {
         if let pack = RequestLine.pack(of: request) { packs.remove(pack) } else { isAlone = false }
     }
 

@@ -1,8 +1,7 @@
 import BackupFormat
+import Daemon
 import Ledger
 import Testing
-
-@testable import Daemon
 
 @Suite("When a peer is to prove what it keeps") struct ProofTests {
     private let day: Int64 = 86_400

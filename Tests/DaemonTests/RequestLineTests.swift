@@ -1,9 +1,8 @@
 import BackupFormat
+import Daemon
 import NodeRuntime
 import PeerProtocol
 import Testing
-
-@testable import Daemon
 
 @Suite("The line of a session's requests") struct RequestLineTests {
     private static func id(_ number: UInt64) -> ObjectID { ObjectID(Bytes32(words: (number, 0, 0, 0))) }
