@@ -72,7 +72,10 @@ extension DaemonCore {
             for (pack, reason) in lost.prefix(10) { log("pack \(pack) is with no peer: \(reason)") }
             if !snapshots.isEmpty {
                 let brought = try download.run(wanted: Set(snapshots))
-                report.snapshots = snapshots.count - brought.incomplete.count
+                // One that no peer lists is in neither.
+                report.snapshots = snapshots.count {
+                    brought.incomplete[$0] == nil && (try? vault.snapshotRecord($0)) != nil
+                }
                 for (id, reason) in brought.incomplete { log("snapshot \(id): \(reason)") }
             }
             return .result(report.bytes)
