@@ -37,6 +37,7 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
         // Its pkg-config file names a flag that SwiftPM warns of at every build, and no folder.
@@ -44,7 +45,7 @@ let package = Package(
         .target(name: "CLinux"),
 
         module("BackupFormat", []),
-        module("Cryptography", ["BackupFormat", "CSodium", crypto]),
+        module("Cryptography", ["BackupFormat", "CSodium", "COpenSSL", crypto]),
         module("Chunking", ["BackupFormat", "CZstd"]),
         module("HostFiles", ["BackupFormat", "CLinux", "CISAL"]),
         module("Vault", ["Cryptography", "HostFiles", "BackupFormat"]),
@@ -71,7 +72,7 @@ let package = Package(
             swiftSettings: strict),
 
         tests("BackupFormat", ["BackupFormat"]),
-        tests("Cryptography", ["Cryptography", "BackupFormat", "TestSupport"]),
+        tests("Cryptography", ["Cryptography", "BackupFormat", "CSodium", "TestSupport"]),
         tests("Chunking", ["Chunking", "BackupFormat"]),
         tests("HostFiles", ["HostFiles", "BackupFormat", "TestSupport"]),
         tests("Vault", ["Vault", "Cryptography", "HostFiles", "BackupFormat", "TestSupport"]),

@@ -1,11 +1,9 @@
-internal import CSodium
-
 /// CipherState of the Noise Protocol Framework with ChaChaPoly: a key that may be empty, and the nonce of the next message.
 ///
 /// It cannot be copied, so no nonce is used twice under one key.
 package struct CipherState: ~Copyable, Sendable {
     /// What a sealed message is longer than its plaintext, in bytes.
-    package static let tagBytes = 16
+    package static let tagBytes = ChaChaPoly.tagBytes
     private static let keyBytes = 32
     /// 2^64 - 1, which no message may use: it serves ``rekey()``.
     private static let reservedNonce = UInt64.max
@@ -59,14 +57,12 @@ package struct CipherState: ~Copyable, Sendable {
         precondition(output.count >= plainBytes)
         guard nonce != CipherState.reservedNonce else { throw CryptographyError(.exhausted, "read from the peer") }
         let secret = key.base
-        var result: Int32 = -1
-        CipherState.withNonce(nonce) { nonce in
-            guard let start = sealed.bytePointer else { return }
-            result = crypto_aead_chacha20poly1305_ietf_decrypt(
-                output.baseAddress?.assumingMemoryBound(to: UInt8.self), nil, nil, start, UInt64(sealed.count),
-                associated.bytePointer, UInt64(associated.count), nonce, secret)
+        let isGenuine = CipherState.withNonce(nonce) { nonce in
+            ChaChaPoly.open(
+                sealed, associated: associated, nonce: nonce, key: secret,
+                into: output.baseAddress?.assumingMemoryBound(to: UInt8.self))
         }
-        guard result == 0 else { throw CryptographyError(.notGenuine, "read from the peer") }
+        guard isGenuine else { throw CryptographyError(.notGenuine, "read from the peer") }
         nonce += 1
     }
 
@@ -84,20 +80,17 @@ package struct CipherState: ~Copyable, Sendable {
     private static func seal(
         _ text: UnsafeMutableRawBufferPointer, nonce: UInt64, associated: UnsafeRawBufferPointer, key: UnsafePointer<UInt8>
     ) {
-        withNonce(nonce) { nonce in
-            guard let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
-            let result = crypto_aead_chacha20poly1305_ietf_encrypt(
-                base, nil, base, UInt64(text.count - tagBytes), associated.bytePointer, UInt64(associated.count), nil, nonce, key)
-            // libsodium documents that this never fails.
-            precondition(result == 0)
-        }
+        guard let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
+        let plain = UnsafeRawBufferPointer(rebasing: text.dropLast(tagBytes))
+        withNonce(nonce) { ChaChaPoly.seal(plain, associated: associated, nonce: $0, key: key, into: base) }
     }
 
     /// Four zero bytes, then the number as little-endian.
-    private static func withNonce(_ nonce: UInt64, _ body: (UnsafePointer<UInt8>) -> Void) {
+    private static func withNonce<R>(_ nonce: UInt64, _ body: (UnsafePointer<UInt8>) -> R) -> R {
         let words = (UInt32(0), UInt32(truncatingIfNeeded: nonce).littleEndian, UInt32(nonce >> 32).littleEndian)
-        withUnsafeBytes(of: words) { bytes in
-            if let start = bytes.bytePointer { body(start) }
+        return withUnsafeBytes(of: words) { bytes in
+            guard let start = bytes.bytePointer else { preconditionFailure("a tuple has an address") }
+            return body(start)
         }
     }
 }

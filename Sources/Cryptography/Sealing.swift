@@ -1,8 +1,8 @@
 internal import CSodium
 package import BackupFormat
 
-private let nonceBytes = 24
-private let tagBytes = 16
+private let nonceBytes = ChaChaPoly.extendedNonceBytes
+private let tagBytes = ChaChaPoly.tagBytes
 
 /// XChaCha20-Poly1305 with a random nonce: writes `nonce | ciphertext | tag`, 40 bytes more than `plain`, and answers its length.
 func sealBox(
@@ -15,15 +15,11 @@ func sealBox(
     }
     _ = sodiumReady
     randombytes_buf(base, nonceBytes)
-    let result = key.withPointer { key in
-        crypto_aead_xchacha20poly1305_ietf_encrypt(
-            base + nonceBytes, nil,
-            plain.bytePointer, UInt64(plain.count),
-            associated.bytePointer, UInt64(associated.count),
-            nil, base, key)
+    key.withPointer { key in
+        ChaChaPoly.withSubkey(nonce: base, key: key) { nonce, subkey in
+            ChaChaPoly.seal(plain, associated: associated, nonce: nonce, key: subkey, into: base + nonceBytes)
+        }
     }
-    // libsodium documents that this never fails.
-    precondition(result == 0)
     return sealedBytes
 }
 
@@ -35,13 +31,16 @@ func openBox(
     let plainBytes = sealed.count - nonceBytes - tagBytes
     guard plainBytes >= 0, let base = sealed.bytePointer else { return nil }
     precondition(output.count >= plainBytes, "the buffer is too small for the opened box")
-    let result = key.withPointer { key in
-        crypto_aead_xchacha20poly1305_ietf_decrypt(
-            output.baseAddress?.assumingMemoryBound(to: UInt8.self), nil, nil,
-            base + nonceBytes, UInt64(plainBytes + tagBytes),
-            associated.bytePointer, UInt64(associated.count), base, key)
+    _ = sodiumReady
+    let text = UnsafeRawBufferPointer(rebasing: sealed[nonceBytes...])
+    let isAuthentic = key.withPointer { key in
+        ChaChaPoly.withSubkey(nonce: base, key: key) { nonce, subkey in
+            ChaChaPoly.open(
+                text, associated: associated, nonce: nonce, key: subkey,
+                into: output.baseAddress?.assumingMemoryBound(to: UInt8.self))
+        }
     }
-    return result == 0 ? plainBytes : nil
+    return isAuthentic ? plainBytes : nil
 }
 
 /// Seals and opens the footers of packs, under a key that every device of the owner has.
