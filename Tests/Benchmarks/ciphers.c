@@ -1,6 +1,6 @@
 // XChaCha20-Poly1305 by libsodium and by OpenSSL's libcrypto, each message with all its set-up: megabytes a second of processor time.
 //
-//     cc -O2 -Wall Tests/Benchmarks/programs/ciphers.c -o /tmp/ciphers -lsodium -lcrypto && /tmp/ciphers
+//     cc -O2 -Wall Tests/Benchmarks/ciphers.c -o /tmp/ciphers -lsodium -lcrypto && /tmp/ciphers
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <sodium.h>
