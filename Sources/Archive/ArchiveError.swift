@@ -11,6 +11,8 @@ package struct ArchiveError: Error, Sendable, CustomStringConvertible {
         case notAllowed
         /// Data that should be there is missing or damaged beyond repair.
         case damaged
+        /// Only peers have what is needed, and none of them can be asked.
+        case unreachable
         /// The disk is full or cannot be written.
         case storage
         /// Nobody reads the output any more.

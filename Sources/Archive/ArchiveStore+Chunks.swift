@@ -7,7 +7,9 @@ extension ArchiveStore {
     /// Reads chunks: by way of the index; if that is of no help, once from the footers of all packs.
     func chunkSource() -> any ChunkSource {
         let rebuilt = FooterScan(self)
-        return ChunkReader(vault: vault, index: index, cipher: cipher) { rebuilt.locations(of: $0) }
+        return ChunkReader(
+            vault: vault, index: index, cipher: cipher, elsewhere: packSource, place: { [self] in try? place(of: $0) },
+            resolve: { rebuilt.locations(of: $0) })
     }
 }
 

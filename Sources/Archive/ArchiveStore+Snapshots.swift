@@ -42,6 +42,7 @@ extension ArchiveStore {
         guard identity.certificate.permissions.contains(.restore) else {
             throw ArchiveError(.notAllowed, "restore", "this device may not restore; use one whose certificate allows it")
         }
+        expectPacks(of: request.snapshot)
         return try restoreSnapshot(
             request, try contents(of: request.snapshot), chunkSource(), workers: plan.restoreWorkers, progress, onProblem: report)
     }

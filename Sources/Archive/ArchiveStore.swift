@@ -38,6 +38,7 @@ package final class ArchiveStore: Sendable {
     let scratchDirectory: RawPath
     /// Held by a backup from its start to its end.
     let oneAtATime = Mutex<Void>(())
+    let elsewhere = Mutex(Elsewhere())
 
     /// Opens the index and brings it in line with the packs that the vault really holds.
     package init(
@@ -60,16 +61,14 @@ package final class ArchiveStore: Sendable {
         try synchroniseIndex()
     }
 
-    /// Tells the index which packs there are; packs that it does not know are read into it.
+    /// Tells the index which packs there are, here or elsewhere; those that it does not know are read into it.
     package func synchroniseIndex() throws(ArchiveError) {
         var present: [PackID] = []
         do {
             try vault.forEachPack { (pack) throws(VaultError) in present.append(pack) }
+            try vault.forEachStub { (pack) throws(VaultError) in present.append(pack) }
             present.sort()
-            for pack in index.synchronise(present: present) {
-                guard let entries = try? packEntries(pack) else { continue }
-                try index.add(pack: pack, entries: entries)
-            }
+            try index(unknown: index.synchronise(present: present))
         } catch {
             throw ArchiveError(.storage, "bring the chunk index up to date", "\(error)")
         }

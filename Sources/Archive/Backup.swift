@@ -41,7 +41,9 @@ extension ArchiveStore {
             switch try attempt.run() {
             case .done(let report): return report
             case .missing(let packs):
-                // Another process swept packs that this backup relied on: forget them, and look at everything again.
+                // Another process swept packs that this backup relied on: forget them, and look at everything again. A stub among
+                // them is of a pack that peers need not keep any more.
+                for pack in packs { try? vault.removeStub(of: pack) }
                 index.markGone(packs: packs)
                 try synchroniseIndex()
                 verifiesMemo = true

@@ -36,6 +36,7 @@ extension ArchiveStore {
         }
         report.snapshots = scrub.snapshots
         report.packs = scrub.packs
+        report.elsewherePacks = scrub.elsewhere
         report.bytesRead = scrub.bytesRead
         let mended = "\(scrub.damagedFiles) damaged file(s)"
         if repair {
@@ -123,7 +124,8 @@ extension ArchiveStore {
     private func isStored(_ key: ChunkKey, _ lost: LostData) throws(ArchiveError) -> Bool {
         let id = cipher.id(of: key)
         do {
-            guard let place = try index.lookup(id), !lost.chunks.contains(id) else { return false }
+            guard let place = try index.lookup(id) else { return try self.place(of: id) != nil }
+            if lost.chunks.contains(id) { return false }
             if !lost.packs.contains(place.packNumber) { return true }
             return try index.allLocations(of: id).contains { !lost.packs.contains($0.packNumber) }
         } catch {

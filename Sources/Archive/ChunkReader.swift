@@ -8,17 +8,23 @@ package import Vault
 ///
 /// The index only says where to look: whatever it says, only a plaintext whose keyed hash is the chunk's key is handed out.
 /// A chunk that does not open is read once more by way of the vault's parity, then from other packs that hold it, then from
-/// wherever `resolve` finds it.
+/// wherever `resolve` finds it. What the vault has no more than a stub of comes from `elsewhere`.
 package final class ChunkReader: ChunkSource {
     private let vault: Vault
     private let index: ChunkIndex
     private let cipher: ChunkCipher
+    private let elsewhere: (any PackSource)?
+    private let place: (@Sendable (ChunkID) -> ChunkLocation?)?
     private let resolve: (@Sendable (ChunkID) -> [ChunkLocation])?
 
-    /// `resolve` looks a chunk up in the packs' own footers: slow, and asked only when the index knows no good copy.
+    /// `place` says where a chunk is; without it the index does. `resolve` looks a chunk up in the packs' own footers: slow, and asked
+    /// only when the index knows no good copy.
     package init(
-        vault: Vault, index: ChunkIndex, cipher: ChunkCipher, resolve: (@Sendable (ChunkID) -> [ChunkLocation])? = nil
+        vault: Vault, index: ChunkIndex, cipher: ChunkCipher, elsewhere: (any PackSource)? = nil,
+        place: (@Sendable (ChunkID) -> ChunkLocation?)? = nil, resolve: (@Sendable (ChunkID) -> [ChunkLocation])? = nil
     ) {
+        self.elsewhere = elsewhere
+        self.place = place
         self.vault = vault
         self.index = index
         self.cipher = cipher
@@ -28,32 +34,38 @@ package final class ChunkReader: ChunkSource {
     package func key(of plaintext: UnsafeRawBufferPointer) -> ChunkKey { cipher.key(of: plaintext) }
 
     package func plainBytesHint(_ key: ChunkKey) -> Int? {
-        guard let location = try? index.lookup(cipher.id(of: key)) else { return nil }
+        guard let location = location(of: cipher.id(of: key)) else { return nil }
         return Int(location.plainBytes)
     }
 
+    /// An index that cannot be read is as good as one that knows nothing.
+    private func location(of id: ChunkID) -> ChunkLocation? { place.map { $0(id) } ?? (try? index.lookup(id)) }
+
     package func read(_ key: ChunkKey, _ scratch: ChunkScratch) throws(ArchiveError) -> UnsafeRawBufferPointer {
         let id = cipher.id(of: key)
-        // An index that cannot be read is as good as one that knows nothing.
-        if let location = try? index.lookup(id), let plain = try? open(location, key, id, scratch, checked: false) {
-            return plain
-        }
-        return try readAnywhere(key, id, scratch)
+        let location = location(of: id)
+        if let location, let plain = try? open(location, key, id, scratch, checked: false) { return plain }
+        return try readAnywhere(key, id, scratch, location)
     }
 
     private func readAnywhere(
-        _ key: ChunkKey, _ id: ChunkID, _ scratch: ChunkScratch
+        _ key: ChunkKey, _ id: ChunkID, _ scratch: ChunkScratch, _ first: ChunkLocation?
     ) throws(ArchiveError) -> UnsafeRawBufferPointer {
         var tried: [ChunkLocation] = []
         var reason = "no pack holds it"
-        for source in [try? index.allLocations(of: id), nil] {
+        var unreachable: ArchiveError?
+        for source in [first.map { [$0] } ?? [], try? index.allLocations(of: id), nil] {
             for location in source ?? resolve?(id) ?? [] {
                 // Numbers of packs mean nothing outside the index: only the place counts.
                 if tried.contains(where: { $0.pack == location.pack && $0.offset == location.offset }) { continue }
                 tried.append(location)
-                do { return try open(location, key, id, scratch, checked: true) } catch { reason = "\(error)" }
+                do { return try open(location, key, id, scratch, checked: true) } catch {
+                    reason = "\(error)"
+                    if let error = error as? ArchiveError, error.code == .unreachable { unreachable = error }
+                }
             }
         }
+        if let unreachable { throw unreachable }
         let packs = tried.map { $0.pack.hex.prefix(16) }.joined(separator: ", ")
         let place = tried.isEmpty ? "" : " (pack \(packs))"
         throw ArchiveError(
@@ -69,10 +81,15 @@ package final class ChunkReader: ChunkSource {
         guard length > ChunkCipher.sealBytes, length <= scratch.sealed.count else { throw FormatError(.outOfRange, "chunk") }
         let sealed = UnsafeMutableRawBufferPointer(rebasing: scratch.sealed[..<length])
         let range = Int(location.offset)..<Int(location.offset) + length
-        if checked {
-            try vault.readPackChecked(location.pack, range, into: sealed)
-        } else {
-            try vault.readPack(location.pack, range, into: sealed)
+        do throws(VaultError) {
+            if checked {
+                try vault.readPackChecked(location.pack, range, into: sealed)
+            } else {
+                try vault.readPack(location.pack, range, into: sealed)
+            }
+        } catch {
+            guard error.code == .elsewhere, let elsewhere else { throw error }
+            try elsewhere.read(location.pack, range, into: sealed, isAgain: checked)
         }
         let inPlace = UnsafeMutableRawBufferPointer(rebasing: sealed[ChunkCipher.nonceBytes...])
         let openedBytes = try cipher.open(sealed: UnsafeRawBufferPointer(sealed), key: key, id: id, into: inPlace)

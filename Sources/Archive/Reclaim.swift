@@ -97,6 +97,8 @@ private struct Reclamation {
         let id: PackID
         let packBytes: Int
         var aliveBytes: Int
+        /// Only peers have it: it can be let go of, and not be rewritten.
+        var isElsewhere = false
     }
 
     /// Without `copying`, only packs that are dead as a whole go.
@@ -108,7 +110,7 @@ private struct Reclamation {
         guard try markAlive(&snapshots, marks) else { return }
         let usage = try measure(marks)
         let dead = usage.filter { $0.aliveBytes == 0 }
-        let moved = copying ? worthRewriting(usage.filter { $0.aliveBytes > 0 }) : []
+        let moved = copying ? worthRewriting(usage.filter { $0.aliveBytes > 0 && !$0.isElsewhere }) : []
         let freedBytes = dead.reduce(0) { $0 + $1.packBytes } + moved.reduce(0) { $0 + $1.packBytes - $1.aliveBytes }
         report.keptBytes = usage.reduce(0) { $0 + $1.packBytes } - freedBytes
         report.rewrittenPacks = moved.count
@@ -132,7 +134,7 @@ private struct Reclamation {
         var twins: [PackID: Set<UInt32>] = [:]
         for pack in packs {
             // A pack whose footer is beyond repair gives nothing to anybody.
-            guard let entries = try? store.packEntries(pack.id) else { continue }
+            guard let entries = pack.isElsewhere ? stubEntries(pack.id) : try? store.packEntries(pack.id) else { continue }
             let isCovered = store.index.isCovered(pack.id)
             for entry in entries {
                 let places: [ChunkLocation]
@@ -152,6 +154,11 @@ private struct Reclamation {
             }
         }
         return twins
+    }
+
+    private func stubEntries(_ pack: PackID) -> [PackEntry]? {
+        guard let stub = try? store.vault.stub(pack) else { return nil }
+        return try? store.entries(of: stub)
     }
 
     /// Sees to it that each pack which is alive is on the list of a snapshot: one that holds the only copy that is left of a
@@ -226,6 +233,12 @@ private struct Reclamation {
                 let number = store.index.packNumber(of: id)
                 guard let bytes = try? store.vault.packBytes(id) else { return }
                 usage.append(Usage(number: number, id: id, packBytes: bytes, aliveBytes: alive[number] ?? 0))
+            }
+            try store.vault.forEachStub { (id) throws(VaultError) in
+                guard try store.vault.isElsewhere(id), let stub = try? store.vault.stub(id) else { return }
+                let number = store.index.packNumber(of: id)
+                usage.append(
+                    Usage(number: number, id: id, packBytes: stub.packBytes, aliveBytes: alive[number] ?? 0, isElsewhere: true))
             }
         } catch {
             throw ArchiveError(.storage, "list the packs", "\(error)")

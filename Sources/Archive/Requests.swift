@@ -174,6 +174,8 @@ package struct Difference: Sendable {
 package struct CheckReport: Sendable {
     package var snapshots = 0
     package var packs = 0
+    /// Of these, the ones that only peers have.
+    package var elsewherePacks = 0
     package var bytesRead = 0
     /// Damage that parity or a rebuild mended (or, without `repair`, would mend).
     package var repairable: [String] = []

@@ -20,7 +20,7 @@ enum RestoreFailure: Error {
 
     init(_ error: ArchiveError) {
         switch error.code {
-        case .interrupted, .storage: self = .fatal(error)
+        case .interrupted, .storage, .unreachable: self = .fatal(error)
         default: self = .entry(operation: error.operation, reason: error.message)
         }
     }

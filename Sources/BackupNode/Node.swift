@@ -50,6 +50,9 @@ package final class Node: Sendable {
         }
     }
 
+    /// What only peers have is read by way of `source`.
+    package func readElsewhere(from source: any PackSource) { store.readElsewhere(from: source) }
+
     /// Takes over what another process has brought into the vault.
     package func refresh() throws(NodeError) {
         do { try store.synchroniseIndex() } catch { throw NodeError(error) }
@@ -145,7 +148,7 @@ extension NodeError {
             case .usage: .usage
             case .notAllowed: .notAllowed
             case .brokenPipe: .brokenPipe
-            case .notFound, .damaged, .storage: .failed
+            case .notFound, .damaged, .unreachable, .storage: .failed
             }
         self.init(code, error.operation, error.message, path: error.path)
     }

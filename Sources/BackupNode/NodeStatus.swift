@@ -40,7 +40,10 @@ extension Node {
         let nextText = next.map { $0 <= now ? "now" : CalendarTime.local($0).minuteText } ?? "when you run `backup`"
         add("next backup", next == nil || isRunning ? nextText : "\(nextText), by `bakare-node start`")
         if !keys.isWriteOnly { add("snapshots", describeCount(all.count)) }
-        add("vault", "\(describeCount(usage.packs, "pack")), \(describeBytes(usage.packBytes))")
+        add(
+            "vault",
+            "\(describeCount(usage.packs, "pack")), \(describeBytes(usage.packBytes))"
+                + (usage.stubs > 0 ? "; \(describeCount(usage.stubs, "pack")) with peers only" : ""))
         if let free { add("free space", describeBytes(free)) }
         let spread = replicaCounts(now: now).spread(of: all.map(\.id))
         let standing = PeerStanding(peers, spread.packs, target: configuration.replicas, isRunning: isRunning)
@@ -90,6 +93,7 @@ extension Node {
         add("next_backup", next.map { .string(timestampText($0)) } ?? .null)
         add("snapshots", keys.isWriteOnly ? .null : .int(count))
         add("packs", .int(usage.packs))
+        add("packs_with_peers_only", .int(usage.stubs))
         add("stored_bytes", .int(usage.packBytes))
         add("free_bytes", free.map { .int($0) } ?? .null)
         members += standing

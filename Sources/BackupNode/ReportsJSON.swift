@@ -98,7 +98,8 @@ extension CheckReport {
     package var json: JSON {
         func texts(_ texts: [String]) -> JSON { .array(texts.map { .string($0) }) }
         return .object([
-            member("snapshots", .int(snapshots)), member("packs", .int(packs)), member("bytes_read", .int(bytesRead)),
+            member("snapshots", .int(snapshots)), member("packs", .int(packs)),
+            member("packs_with_peers_only", .int(elsewherePacks)), member("bytes_read", .int(bytesRead)),
             member("clean", .bool(isClean)), member("repairable", texts(repairable)), member("repaired", texts(repaired)),
             member("lost", texts(lost)), member("seconds", .number(seconds)),
         ])

@@ -156,6 +156,16 @@ struct Session {
         }
     }
 
+    /// Runs `body` while the node reads from peers what only they have.
+    func withPeers<R>(_ node: Node, _ progress: Progress, _ body: () throws(NodeError) -> R) throws(NodeError) -> R {
+        let peers = PeerPacks(home, node.keys, node.configuration, progress) { text in
+            if !options.quiet { Standard.error.line("bakare-node: \(text)") }
+        }
+        if let peers { node.readElsewhere(from: peers) }
+        defer { peers?.close() }
+        return try body()
+    }
+
     /// Lets the node that runs on this home, if one does, look at what has changed. It would find out by itself a little later.
     func tellRunningNode() { try? RunningNode.find(home)?.changed() }
 

@@ -25,17 +25,32 @@ final class CommandSessions: TransportEvents {
     static func during<R>(
         _ key: HandshakeSetup, owner: OwnerID, _ body: (PeerTransport) throws(NodeError) -> R
     ) throws(NodeError) -> R {
-        ProcessFigures.keepPieces(pieceBytes: Limits.bulkBytesMax)
-        let events = CommandSessions()
-        let basis = SessionBasis(handshake: key, acquaintances: Acquaintances(owner: owner), offer: Offer(role: .publisher))
-        let transport = PeerTransport(events: events) { basis }
-        let thread = WorkerThread(name: "refuse") { events.refuse() }
-        defer {
+        let opened = Opened(key, owner: owner)
+        defer { opened.close() }
+        return try body(opened.transport)
+    }
+
+    /// A transport of a command, until it is closed.
+    struct Opened: Sendable {
+        let transport: PeerTransport
+        private let events: CommandSessions
+        private let thread: WorkerThread?
+
+        init(_ key: HandshakeSetup, owner: OwnerID) {
+            ProcessFigures.keepPieces(pieceBytes: Limits.bulkBytesMax)
+            let events = CommandSessions()
+            let basis = SessionBasis(
+                handshake: key, acquaintances: Acquaintances(owner: owner), offer: Offer(role: .publisher))
+            self.events = events
+            transport = PeerTransport(events: events) { basis }
+            thread = WorkerThread(name: "refuse") { events.refuse() }
+        }
+
+        func close() {
             events.state.withLock { $0.isOver = true }
             transport.stop()
             thread?.join()
         }
-        return try body(transport)
     }
 
     private func refuse() {

@@ -45,6 +45,8 @@ final class DaemonCore: Sendable {
     let state: ConditionLock<State>
     private let currentBasis: Mutex<SessionBasis>
     private let saving = Mutex(())
+    /// Taken while a pack goes from one peer to another by way of this node's memory.
+    let relaying = ConditionLock(false)
     /// Had from reading or changing the book until all has followed it, so that an earlier book never comes after a later one.
     private let booking = Mutex(())
     private let dialling = Mutex<Dialling?>(nil)

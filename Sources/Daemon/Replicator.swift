@@ -97,8 +97,9 @@ struct Replicator {
         var held: [SnapshotID: UInt64] = [:]
         var failure: ReplicationError?
         do throws(ReplicationError) {
-            let upload = try SnapshotUpload(from: core.vault, to: session.connection, progress: progress)
-                .run(known: known.snapshots) { id, revision in held[id] = revision }
+            let upload = try SnapshotUpload(
+                from: core.vault, to: session.connection, progress: progress, relay: core.relay(besides: session, progress)
+            ).run(known: known.snapshots) { id, revision in held[id] = revision }
             for (snapshot, reason) in upload.refused.sorted(by: { $0.key < $1.key }) {
                 core.complain(device, "\(session.name) does not take snapshot \(snapshot): \(reason)")
             }
@@ -135,7 +136,8 @@ struct Replicator {
         var after = core.state.withLock { $0.replicas[device] }
         after.snapshots = held
         let now = core.now
-        let check = ReplicaCheck(of: core.vault, at: session.connection, progress: progress)
+        let check = ReplicaCheck(
+            of: core.vault, at: session.connection, progress: progress, relay: core.relay(besides: session, progress))
         switch Proof.due(before: before, after: after, generation: generation, now: now) {
         case .none: return
         case .sample:

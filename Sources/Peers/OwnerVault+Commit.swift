@@ -50,7 +50,7 @@ extension OwnerVault {
             let isNew = try vault.fileBytes(id) == nil
             let before = try recordBytes()
             let outcome = try vault.commit(
-                record: bytes, basedOn: commit.basedOn.map { [$0] }, replacing: commit.isReplacement)
+                record: bytes, basedOn: commit.basedOn.map { [$0] }, replacing: commit.isReplacement, stubs: .none)
             change = try recordBytes() - before
             if outcome == .committed, isNew { gate.withLock { $0.snapshots += 1 } }
             return outcome

@@ -20,14 +20,14 @@ struct Refusal: Error, Sendable, Equatable {
     init(_ error: VaultError) {
         let (code, reason): (Failed.Code, String) =
             switch error.code {
-            case .notFound: (.notFound, "it is not here")
+            case .notFound, .elsewhere: (.notFound, "it is not here")
             case .damaged: (.damaged, "it is damaged here, beyond repair")
             case .noSpace: (.noSpace, "the disk is full")
             case .rejected: (.invalid, error.detail.isEmpty ? "it may not stand in this vault" : error.detail)
             case .busy: (.busy, "the vault is being swept; ask again")
             case .files: (.internalError, "the disk fails")
             }
-        self.init(code, reason, cause: error.code == .notFound ? "" : "\(error)")
+        self.init(code, reason, cause: code == .notFound ? "" : "\(error)")
     }
 
     init(_ error: HostFilesError) {

@@ -162,7 +162,7 @@ extension OwnerVault {
             guard let tree, tree.byteCount == total, leaf.count == range.count else { return nil }
             return AuditSample.encode(packBytes: total, leaf: leaf, proof: tree.proof(of: number..<number + 1))
         } catch {
-            if error.code == .notFound || error.code == .damaged { return nil }
+            if error.code == .notFound || error.code == .damaged || error.code == .elsewhere { return nil }
             throw Refusal(error)
         }
     }

@@ -3,15 +3,16 @@ internal import HostFiles
 internal import PeerProtocol
 internal import Vault
 
-/// Brings packs from several peers at once into a vault: each peer takes the next pack as soon as it is done with one, so the
+/// Brings packs from several peers at once, into a vault or wherever they are wanted: each peer takes the next pack as soon as it is done with one, so the
 /// fastest brings the most; and when none is left, those who are idle fetch again what a slow one is still at.
 ///
 /// A peer has two packs in hand, so that one comes while the other goes to the disk. Memory: two packs for each link.
 struct PackDownload {
-    private let vault: Vault
+    /// Takes a pack that has come whole; throws `untrue` if it is not what its name says.
+    typealias Sink = @Sendable (PackID, UnsafeRawBufferPointer) throws(ReplicationError) -> Void
+
+    private let sink: Sink
     private let progress: ReplicationProgress
-    /// Takes the place of a pack that is here, and beyond repair.
-    private let isReplacing: Bool
     private let state: ConditionLock<State>
 
     private struct State {
@@ -31,10 +32,22 @@ struct PackDownload {
     /// How many packs one peer is asked for at once.
     private static let packsPerLink = 2
 
+    /// With `isReplacing`, a pack takes the place of one that is here, and beyond repair.
     init(_ packs: [PackID], into vault: Vault, links: Int, isReplacing: Bool = false, _ progress: ReplicationProgress) {
-        self.vault = vault
+        self.init(packs, links: links, progress) { (pack, bytes) throws(ReplicationError) in
+            do throws(VaultError) { _ = try vault.storeVerified(pack: pack, bytes: bytes, replacing: isReplacing) } catch {
+                throw error.code == .rejected ? PackDownload.untrue(pack) : ReplicationError(error)
+            }
+        }
+    }
+
+    static func untrue(_ pack: PackID) -> ReplicationError {
+        ReplicationError(.untrue, "get pack \(pack): the peer sent other bytes than its name says")
+    }
+
+    init(_ packs: [PackID], links: Int, _ progress: ReplicationProgress, sink: @escaping Sink) {
+        self.sink = sink
         self.progress = progress
-        self.isReplacing = isReplacing
         state = ConditionLock(State(waiting: packs.reversed(), linksAlive: Set(0..<links)))
     }
 
@@ -163,13 +176,10 @@ struct PackDownload {
         let expected = asked
         let whole = assembly.wait { state in state.answers == expected ? Optional(state) : nil }
         if let failure = whole.failure { throw failure }
-        do {
-            _ = try whole.bytes.withUnsafeBytes { try vault.storeVerified(pack: pack, bytes: $0, replacing: isReplacing) }
-        } catch let error as VaultError where error.code == .rejected {
-            throw ReplicationError(.untrue, "get pack \(pack): the peer sent other bytes than its name says")
-        } catch {
-            throw ReplicationError(.local, "\(error)")
+        let taken = whole.bytes.withUnsafeBytes { bytes in
+            Result { () throws(ReplicationError) in try sink(pack, bytes) }
         }
+        try taken.get()
     }
 
     /// The parts of one pack that have come.

@@ -10,6 +10,7 @@ struct PackUpload {
     private let vault: Vault
     private let link: any PeerLink
     private let progress: ReplicationProgress
+    private let relay: PackRelay?
     private let state = ConditionLock(State())
 
     private struct State {
@@ -23,7 +24,8 @@ struct PackUpload {
     /// How often one pack is tried in a session.
     private static let roundsMax = 6
 
-    init(_ vault: Vault, _ link: any PeerLink, _ progress: ReplicationProgress) {
+    init(_ vault: Vault, _ link: any PeerLink, _ progress: ReplicationProgress, _ relay: PackRelay? = nil) {
+        self.relay = relay
         self.vault = vault
         self.link = link
         self.progress = progress
@@ -56,21 +58,33 @@ struct PackUpload {
 
     private func send(_ pack: PackID, from start: Int) throws(ReplicationError) {
         let total: Int
-        do { total = try vault.packBytes(pack) } catch { throw ReplicationError(error) }
+        do throws(VaultError) { total = try vault.packBytes(pack) } catch {
+            guard error.code == .elsewhere, let relay else { throw ReplicationError(error) }
+            return try relay(pack) { bytes throws(ReplicationError) in
+                try send(pack, from: start, total: bytes.count) { range throws(ReplicationError) in Array(bytes[range]) }
+            }
+        }
+        try send(pack, from: start, total: total) { range throws(ReplicationError) in
+            do {
+                return try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, filled in
+                    _ = try vault.readPackChecked(pack, range, into: UnsafeMutableRawBufferPointer(buffer))
+                    filled = range.count
+                }
+            } catch {
+                throw ReplicationError(.local, "\(error)")
+            }
+        }
+    }
+
+    private func send(
+        _ pack: PackID, from start: Int, total: Int, _ read: (Range<Int>) throws(ReplicationError) -> [UInt8]
+    ) throws(ReplicationError) {
         var offset = start < total ? start : 0
         repeat {
             try progress.requireGoing()
             let count = min(Limits.bulkBytesMax, total - offset)
             let part = offset
-            let bytes: [UInt8]
-            do {
-                bytes = try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-                    _ = try vault.readPackChecked(pack, part..<part + count, into: UnsafeMutableRawBufferPointer(buffer))
-                    filled = count
-                }
-            } catch {
-                throw ReplicationError(.local, "\(error)")
-            }
+            let bytes = try read(part..<part + count)
             // What the peer has said already may make the rest of this pack needless.
             let stop = state.withLock { state in
                 if state.failure == nil { state.partsUnderWay += 1 }

@@ -8,6 +8,7 @@ package struct ReplicaCheck: Sendable {
     private let vault: Vault
     private let peer: PeerVault
     private let progress: ReplicationProgress
+    private let relay: PackRelay?
 
     /// What an audit showed.
     package struct Findings: Sendable, Hashable {
@@ -16,13 +17,17 @@ package struct ReplicaCheck: Sendable {
         package var lost: [PackID] = []
     }
 
-    package init(of vault: Vault, at link: any PeerLink, progress: ReplicationProgress = ReplicationProgress()) {
+    /// `relay` gives packs that only other peers have.
+    package init(
+        of vault: Vault, at link: any PeerLink, progress: ReplicationProgress = ReplicationProgress(), relay: PackRelay? = nil
+    ) {
+        self.relay = relay
         self.vault = vault
         self.peer = PeerVault(link)
         self.progress = progress
     }
 
-    /// The packs that these snapshots need, as far as they are here: in ascending order. 32 bytes each.
+    /// The packs that these snapshots need, as far as they, or stubs of them, are here: in ascending order. 32 bytes each.
     package func packs(of snapshots: some Sequence<SnapshotID>) throws(ReplicationError) -> [PackID] {
         var seen: Set<PageID> = []
         var packs: Set<PackID> = []
@@ -32,7 +37,7 @@ package struct ReplicaCheck: Sendable {
                 guard let record = try? vault.snapshotRecord(id) else { continue }
                 for entry in record.pages where seen.insert(entry.id).inserted {
                     guard let page = try? vault.page(entry.id) else { continue }
-                    for pack in page.packs where try vault.contains(pack) { packs.insert(pack) }
+                    for pack in page.packs where try vault.knows(pack) { packs.insert(pack) }
                 }
             }
         } catch { throw ReplicationError(error) }
@@ -76,7 +81,7 @@ package struct ReplicaCheck: Sendable {
     /// All are durable there on return; a pack that is gone here meanwhile is passed over.
     package func send(_ packs: [PackID]) throws(ReplicationError) {
         var there: [PackID] = []
-        do { for pack in packs where try vault.contains(pack) { there.append(pack) } } catch { throw ReplicationError(error) }
-        if !there.isEmpty { try PackUpload(vault, peer.link, progress).send(there) }
+        do { for pack in packs where try vault.knows(pack) { there.append(pack) } } catch { throw ReplicationError(error) }
+        if !there.isEmpty { try PackUpload(vault, peer.link, progress, relay).send(there) }
     }
 }

@@ -91,7 +91,7 @@ package struct SnapshotDownload: Sendable {
             let wasThere: Bool
             do {
                 wasThere = (try? vault.snapshotRecord(record.id)) == record
-                outcome = try vault.commit(record: bytes, basedOn: [])
+                outcome = try vault.commit(record: bytes, basedOn: [], stubs: .any)
             } catch { throw ReplicationError(error) }
             switch outcome {
             case .committed:
@@ -120,7 +120,7 @@ package struct SnapshotDownload: Sendable {
         do {
             for entry in record.pages where !wholePages.contains(entry.id) {
                 let before = missing.count
-                for pack in try page(entry.id).packs where !(try vault.contains(pack)) { missing.append(pack) }
+                for pack in try page(entry.id).packs where !(try vault.knows(pack)) { missing.append(pack) }
                 if missing.count == before { wholePages.insert(entry.id) }
             }
         } catch let error as ReplicationError { throw error } catch { throw ReplicationError(.local, "\(error)") }

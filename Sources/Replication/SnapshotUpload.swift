@@ -17,9 +17,13 @@ package struct SnapshotUpload: Sendable {
     private let vault: Vault
     private let peer: PeerVault
     private let progress: ReplicationProgress
+    private let relay: PackRelay?
 
-    /// `vault` is this node's own, of the owner for whom the peer keeps one.
-    package init(from vault: Vault, to link: any PeerLink, progress: ReplicationProgress = ReplicationProgress()) {
+    /// `vault` is this node's own, of the owner for whom the peer keeps one; `relay` gives packs that only other peers have.
+    package init(
+        from vault: Vault, to link: any PeerLink, progress: ReplicationProgress = ReplicationProgress(), relay: PackRelay? = nil
+    ) {
+        self.relay = relay
         self.vault = vault
         self.peer = PeerVault(link)
         self.progress = progress
@@ -103,7 +107,7 @@ package struct SnapshotUpload: Sendable {
                 }
                 do {
                     for page in pages { try peer.put(.page, ObjectID(page.value), try vault.page(page).encode()) }
-                    try PackUpload(vault, peer.link, progress).send(packs)
+                    try PackUpload(vault, peer.link, progress, relay).send(packs)
                 } catch let error as ReplicationError {
                     // A pack that is damaged here keeps back the snapshots that need it, and no others.
                     if error.code == .local { return error.description }

@@ -24,9 +24,10 @@ extension Vault {
     /// `record` is an encoded ``SnapshotRecord``. A record of an id that is there already replaces it if its revision is
     /// higher, and is `committed` at once if it is the same. `basedOn` names committed snapshots to share pages with, which
     /// saves reading all the others. With `replacing`, the record only takes the place of a committed one of the same id: a
-    /// snapshot that was forgotten meanwhile stays so. `missing` and `rejected` leave the vault as it was.
+    /// snapshot that was forgotten meanwhile stays so. `missing` and `rejected` leave the vault as it was. `stubs` says which packs of
+    /// which only a stub is here count as present.
     package func commit(
-        record bytes: [UInt8], basedOn: [SnapshotID]? = nil, replacing: Bool = false
+        record bytes: [UInt8], basedOn: [SnapshotID]? = nil, replacing: Bool = false, stubs: StubPolicy = .listed
     ) throws(VaultError) -> CommitOutcome {
         let record: SnapshotRecord
         do { record = try bytes.withUnsafeBytes { bytes throws(FormatError) in try SnapshotRecord(decoding: bytes) } } catch {
@@ -36,11 +37,11 @@ extension Vault {
         let id = record.id
         let subject = "snapshot \(id)"
         for _ in 0..<Vault.commitAttemptsMax {
-            if let outcome = try outcomeOfEarlier(record, id) { return outcome }
+            if let outcome = try outcomeOfEarlier(record, id, stubs) { return outcome }
             let pending = pendingFolder.appending("\(id.hex).\(hexadecimal(Bytes32.random().bytes.prefix(16)))")
             do throws(VaultError) {
                 try bytes.withVaultBytes { bytes throws(VaultError) in try write(bytes, to: pending, "commit", subject) }
-                let missing = try makePresent(record, basedOn: basedOn)
+                let missing = try makePresent(record, basedOn: basedOn, stubs)
                 guard missing.packs.isEmpty && missing.pages.isEmpty else {
                     try? disk.unlink(pending)
                     return .missing(packs: missing.packs, pages: missing.pages)
@@ -82,13 +83,17 @@ extension Vault {
     }
 
     /// What a committed record of the same id decides, if there is one that can be read.
-    private func outcomeOfEarlier(_ record: SnapshotRecord, _ id: SnapshotID) throws(VaultError) -> CommitOutcome? {
+    private func outcomeOfEarlier(
+        _ record: SnapshotRecord, _ id: SnapshotID, _ stubs: StubPolicy
+    ) throws(VaultError) -> CommitOutcome? {
         let earlier: SnapshotRecord
         do { earlier = try snapshotRecord(id) } catch {
             if error.code == .notFound || error.code == .damaged { return nil }
             throw error
         }
         if earlier == record {
+            // Whoever counts on every pack does not mean one that peers have.
+            if stubs == .none, try hasStubs { return nil }
             // Its first commit may have been cut off before the last sync.
             try files("commit", "snapshot \(id)") { () throws(HostFilesError) in try disk.syncDirectory(snapshotsFolder) }
             return .committed
@@ -101,10 +106,13 @@ extension Vault {
 
     /// Brings home every page and pack of a pending record that no committed snapshot shares; returns those that are missing.
     private func makePresent(
-        _ record: SnapshotRecord, basedOn: [SnapshotID]?
+        _ record: SnapshotRecord, basedOn: [SnapshotID]?, _ stubs: StubPolicy
     ) throws(VaultError) -> (packs: [PackID], pages: [PageID]) {
         var unshared = Dictionary(uniqueKeysWithValues: record.pages.map { ($0.id, $0.packCount) })
-        let others = if let basedOn { basedOn } else { try snapshots() }
+        var others = if let basedOn { basedOn } else { try snapshots() }
+        // A committed snapshot vouches for packs that peers have, too.
+        if stubs == .none, try hasStubs { others = [] }
+        var listed: Set<PackID>?
         for other in others where !unshared.isEmpty {
             do throws(VaultError) {
                 for page in try self.record(at: snapshotPath(other), "snapshot \(other)").pages { unshared[page.id] = nil }
@@ -132,7 +140,21 @@ extension Vault {
                     .rejected, "commit", "snapshot \(record.id)", detail: "page \(entry.id) has \(page.packs.count) packs")
             }
             for pack in page.packs {
-                if try bringHome(.pack(pack)) == .missing { missing.packs.append(pack) } else { noteUnsynced(.pack(pack)) }
+                if try bringHome(.pack(pack)) != .missing {
+                    noteUnsynced(.pack(pack))
+                } else if stubs != .none, try bringHome(.stub(pack)) != .missing {
+                    noteUnsynced(.stub(pack))
+                    if stubs == .listed {
+                        // Read after this record became visible, so that whoever forgets one of these later sees it.
+                        if listed == nil { listed = try committedPacks() }
+                        if listed?.contains(pack) != true { missing.packs.append(pack) }
+                    }
+                } else if try bringHome(.pack(pack)) != .missing {
+                    // It came back while its stub went.
+                    noteUnsynced(.pack(pack))
+                } else {
+                    missing.packs.append(pack)
+                }
             }
         }
         return missing

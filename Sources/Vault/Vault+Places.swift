@@ -1,17 +1,20 @@
 internal import BackupFormat
 internal import HostFiles
 
-/// A pack or a page: what the sweep may move to the trash, and a commit back.
+/// A pack, a page or the stub of a pack: what the sweep may move to the trash, and a commit back.
 enum Stored: Hashable, CustomStringConvertible {
     case pack(PackID)
     case page(PageID)
+    case stub(PackID)
 
     private static let pageSuffix = ".page"
+    private static let stubSuffix = ".stub"
 
     var trashName: String {
         switch self {
         case .pack(let id): id.hex
         case .page(let id): id.hex + Stored.pageSuffix
+        case .stub(let id): id.hex + Stored.stubSuffix
         }
     }
 
@@ -21,6 +24,9 @@ enum Stored: Hashable, CustomStringConvertible {
         if name.hasSuffix(Stored.pageSuffix) {
             guard let id = PageID(hex: String(name.dropLast(Stored.pageSuffix.utf8.count))) else { return nil }
             self = .page(id)
+        } else if name.hasSuffix(Stored.stubSuffix) {
+            guard let id = PackID(hex: String(name.dropLast(Stored.stubSuffix.utf8.count))) else { return nil }
+            self = .stub(id)
         } else {
             guard let id = PackID(hex: name) else { return nil }
             self = .pack(id)
@@ -31,6 +37,7 @@ enum Stored: Hashable, CustomStringConvertible {
         switch self {
         case .pack(let id): "pack \(id)"
         case .page(let id): "page \(id)"
+        case .stub(let id): "the stub of pack \(id)"
         }
     }
 }
@@ -44,6 +51,7 @@ extension Vault {
         switch stored {
         case .pack(let id): packFolder(id.value.firstByte).appending(id.hex)
         case .page(let id): pagesFolder.appending(id.hex)
+        case .stub(let id): stubFolder(id.value.firstByte).appending(id.hex)
         }
     }
 
@@ -110,7 +118,7 @@ extension Vault {
     func moveHome(_ stored: Stored, from generation: UInt64) throws(VaultError) -> Bool {
         let path = trashFolder(generation).appending(stored.trashName)
         guard try files("look for", stored, { () throws(HostFilesError) in try disk.status(path) }) != nil else { return false }
-        if case .pack(let id) = stored { try makePackFolder(id.value.firstByte) }
+        try makeFolder(for: stored)
         let moved = try attempt(stored, "bring back", path) { path throws(HostFilesError) in
             try disk.rename(path, to: home(stored))
             return true
@@ -127,17 +135,30 @@ extension Vault {
                 // Another process may have made the folder, and not synced its name yet.
                 state.isPacksFolderUnsynced = true
             case .page: state.isPagesFolderUnsynced = true
+            case .stub(let id):
+                state.unsyncedStubFolders.insert(id.value.firstByte)
+                state.isStubsFolderUnsynced = true
             }
         }
     }
 
-    func makePackFolder(_ byte: UInt8) throws(VaultError) {
-        if state.withLock({ $0.knownFolders.contains(byte) }) { return }
-        let folder = packFolder(byte)
+    /// Makes the folder in which a pack or a stub belongs.
+    func makeFolder(for stored: Stored) throws(VaultError) {
+        switch stored {
+        case .pack(let id): try makeFolder(packFolder(id.value.firstByte))
+        case .stub(let id):
+            try makeFolder(stubsFolder)
+            try makeFolder(stubFolder(id.value.firstByte))
+        case .page: break
+        }
+    }
+
+    private func makeFolder(_ folder: RawPath) throws(VaultError) {
+        if state.withLock({ $0.knownFolders.contains(folder) }) { return }
         do { try disk.makeDirectory(folder) } catch {
             guard error.code == .exists else { throw VaultError(error, "make the folder", "\(folder)") }
         }
-        state.withLock { state in _ = state.knownFolders.insert(byte) }
+        state.withLock { state in _ = state.knownFolders.insert(folder) }
     }
 
     /// Makes the names of all packs and pages durable that were stored or brought back by this object.
@@ -159,15 +180,29 @@ extension Vault {
             }
             return (state.unsyncedFolders.sorted(), state.isPacksFolderUnsynced, state.isPagesFolderUnsynced)
         }
+        let (stubFolders, stubs) = state.withLock { state in
+            defer {
+                state.unsyncedStubFolders = []
+                state.isStubsFolderUnsynced = false
+            }
+            return (state.unsyncedStubFolders.sorted(), state.isStubsFolderUnsynced)
+        }
         do throws(HostFilesError) {
             for byte in folders { try disk.syncDirectory(packFolder(byte)) }
             if packs { try disk.syncDirectory(packsFolder) }
             if pages { try disk.syncDirectory(pagesFolder) }
+            for byte in stubFolders { try disk.syncDirectory(stubFolder(byte)) }
+            if stubs {
+                try disk.syncDirectory(stubsFolder)
+                try disk.syncDirectory(root)
+            }
         } catch {
             state.withLock { state in
                 state.unsyncedFolders.formUnion(folders)
                 state.isPacksFolderUnsynced = state.isPacksFolderUnsynced || packs
                 state.isPagesFolderUnsynced = state.isPagesFolderUnsynced || pages
+                state.unsyncedStubFolders.formUnion(stubFolders)
+                state.isStubsFolderUnsynced = state.isStubsFolderUnsynced || stubs
             }
             throw VaultError(error, "sync", "\(root)")
         }

@@ -8,11 +8,11 @@ extension Vault {
         try files("look for", Stored.pack(pack)) { () throws(HostFilesError) in try disk.status(home(.pack(pack))) } != nil
     }
 
-    /// The packs that a snapshot needs and that are not in the vault, in the order of its list; those of lost pages are not known.
+    /// The packs that a snapshot needs and of which nothing is in the vault, in the order of its list; those of lost pages are not known.
     package func missingPacks(of snapshot: SnapshotID) throws(VaultError) -> [PackID] {
         var missing: [PackID] = []
         for entry in try snapshotRecord(snapshot).pages {
-            for pack in (try? page(entry.id))?.packs ?? [] where try !contains(pack) { missing.append(pack) }
+            for pack in (try? page(entry.id))?.packs ?? [] where try !knows(pack) { missing.append(pack) }
         }
         return missing
     }
@@ -72,6 +72,8 @@ extension Vault {
     }
 
     private func findPack(_ id: PackID) throws(VaultError) -> ProtectedFile {
+        // Before the trash: of a pack that peers keep, nothing is there.
+        if try isElsewhere(id) { throw VaultError(.elsewhere, "read", "pack \(id)") }
         let file = try withFound(.pack(id), "read") { path throws(HostFilesError) in try ProtectedFile.open(disk, path) }
         // Its length decides how much memory a reader takes.
         guard file.contentBytes <= Limits.packBytesMax else {
@@ -142,6 +144,9 @@ extension Vault {
             try add(pagesFolder.appending(name), \.pages, \.pageBytes)
         }
         for id in try snapshots() { try add(snapshotPath(id), \.snapshots, \.snapshotBytes) }
+        try forEachStub { id throws(VaultError) in
+            if try isElsewhere(id) { try add(home(.stub(id)), \.stubs, \.stubBytes) }
+        }
         for entry in try trashEntries(olderThan: nil) {
             let path = trashFolder(entry.generation).appending(entry.stored.trashName)
             if case .pack = entry.stored {

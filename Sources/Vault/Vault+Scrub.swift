@@ -20,7 +20,7 @@ extension Vault {
         defer { buffer.deallocate() }
         for pack in packs {
             guard try isPresent(.pack(pack), repair, &report) else {
-                report.missingPacks.append(pack)
+                if try scrubStub(pack, repair, &report) { report.elsewhere += 1 } else { report.missingPacks.append(pack) }
                 continue
             }
             guard isChosen(pack, readData, seed) else { continue }
@@ -114,6 +114,19 @@ extension Vault {
         return packs.sorted()
     }
 
+    /// Whether a whole stub of the pack is here.
+    private func scrubStub(_ pack: PackID, _ repair: Bool, _ report: inout ScrubReport) throws(VaultError) -> Bool {
+        guard try isPresent(.stub(pack), repair, &report) else { return false }
+        do throws(VaultError) {
+            _ = try withFound(.stub(pack), "check") { path throws(HostFilesError) in try scrub(path, repair, &report) }
+            _ = try stub(pack)
+            return true
+        } catch {
+            guard error.code == .notFound || error.code == .damaged else { throw error }
+            return false
+        }
+    }
+
     private func scrub(
         _ pack: PackID, _ repair: Bool, _ buffer: UnsafeMutableRawBufferPointer, _ report: inout ScrubReport
     ) throws(VaultError) {
@@ -178,15 +191,19 @@ extension Vault {
             }
         }
         func isID(_ name: RawPath) -> Bool { name.bytes.count == 64 && Bytes32(hex: name.text)?.hex == name.text }
-        try look(root) { (Vault.folders + ["reserve", Vault.incomingName]).contains($0.text) }
+        try look(root) { (Vault.folders + [Vault.stubsName, "reserve", Vault.incomingName]).contains($0.text) }
         try look(snapshotsFolder, isID)
         try look(pagesFolder, isID)
         try look(packsFolder) { hexadecimalBytes($0.text)?.count == 1 }
+        func isFolder(_ folder: RawPath) throws(VaultError) -> Bool {
+            try files("look at", folder) { () throws(HostFilesError) in try disk.status(folder) }?.isDirectory == true
+        }
+        let hasStubs = try isFolder(stubsFolder)
+        if hasStubs { try look(stubsFolder) { hexadecimalBytes($0.text)?.count == 1 } }
         for byte in UInt8.min...UInt8.max {
-            let folder = packFolder(byte)
-            let status = try files("look at", folder) { () throws(HostFilesError) in try disk.status(folder) }
-            guard status?.isDirectory == true else { continue }
-            try look(folder) { isID($0) && Bytes32(hex: $0.text)?.firstByte == byte }
+            for folder in [packFolder(byte)] + (hasStubs ? [stubFolder(byte)] : []) where try isFolder(folder) {
+                try look(folder) { isID($0) && Bytes32(hex: $0.text)?.firstByte == byte }
+            }
         }
         report.strangers = found
     }

@@ -39,7 +39,7 @@ extension Vault {
         return id
     }
 
-    private func store(_ stored: Stored, _ bytes: UnsafeRawBufferPointer, replacing: Bool) throws(VaultError) -> Bool {
+    func store(_ stored: Stored, _ bytes: UnsafeRawBufferPointer, replacing: Bool) throws(VaultError) -> Bool {
         let home = home(stored)
         let there = try files("look for", stored) { () throws(HostFilesError) in try disk.status(home) }
         // Another process may have stored it and not synced it yet: its name is this one's to make durable too.
@@ -47,7 +47,7 @@ extension Vault {
             noteUnsynced(stored)
             return false
         }
-        if case .pack(let id) = stored { try makePackFolder(id.value.firstByte) }
+        try makeFolder(for: stored)
         try write(bytes, to: home, "store", "\(stored)")
         noteUnsynced(stored)
         if case .pack(let id) = stored, replacing { state.withLock { $0.openPacks.remove(id) } }

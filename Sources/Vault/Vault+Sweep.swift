@@ -72,6 +72,7 @@ extension Vault {
         for name in try files("list", pagesFolder, { () throws(HostFilesError) in try disk.list(pagesFolder) }) {
             if let id = PageID(hex: name.text) { stored.append(.page(id)) }
         }
+        try forEachStub { id throws(VaultError) in stored.append(.stub(id)) }
         return stored
     }
 

@@ -13,7 +13,7 @@ internal import Synchronization
 
 /// One owner's vault. All calls may come from any thread, and from several processes at once.
 ///
-/// Layout under `<directory>/<owner hex>/`: `packs/<2 hex>/<64 hex>`, `pages/<64 hex>`, `pending/<64 hex>.<32 hex>`,
+/// Layout under `<directory>/<owner hex>/`: `packs/<2 hex>/<64 hex>`, `stubs/<2 hex>/<64 hex>`, `pages/<64 hex>`, `pending/<64 hex>.<32 hex>`,
 /// `snapshots/<64 hex>`, `trash/<generation>/<64 hex>` (pages end in `.page`), `tmp/`, and a `reserve` that lets a sweep
 /// begin on a full disk. All but the reserve are protected files.
 package final class Vault: Sendable {
@@ -53,12 +53,15 @@ package final class Vault: Sendable {
         return try disk.list(directory).compactMap { OwnerID(hex: $0.text) }
     }
 
+    /// Made with the first stub: most vaults have none.
+    static let stubsName = "stubs"
     static let folders = ["packs", "pages", "pending", "trash", "tmp", "snapshots"]
 
     var packsFolder: RawPath { root.appending("packs") }
     var pagesFolder: RawPath { root.appending("pages") }
     var pendingFolder: RawPath { root.appending("pending") }
     var snapshotsFolder: RawPath { root.appending("snapshots") }
+    var stubsFolder: RawPath { root.appending(Vault.stubsName) }
     var trashFolder: RawPath { root.appending("trash") }
     var temporaryFolder: RawPath { root.appending("tmp") }
     var reserve: RawPath { root.appending("reserve") }
@@ -67,6 +70,9 @@ package final class Vault: Sendable {
 
     /// The folder of the packs whose first byte is `byte`.
     func packFolder(_ byte: UInt8) -> RawPath { packsFolder.appending(hexadecimal([byte])) }
+
+    /// The same of the stubs.
+    func stubFolder(_ byte: UInt8) -> RawPath { stubsFolder.appending(hexadecimal([byte])) }
 
     func newTemporaryPath() -> RawPath { temporaryFolder.appending(Bytes32.random().hex) }
 
@@ -92,11 +98,14 @@ package final class Vault: Sendable {
 
 /// What a vault object remembers; all of it may be forgotten but the folders that are not synced yet.
 struct VaultState {
-    /// Pack folders known to exist, and those with names not yet made durable, by first byte.
-    var knownFolders: Set<UInt8> = []
+    /// Folders of packs and stubs known to exist.
+    var knownFolders: Set<RawPath> = []
+    /// Those with names not yet made durable, by first byte.
     var unsyncedFolders: Set<UInt8> = []
+    var unsyncedStubFolders: Set<UInt8> = []
     var isPacksFolderUnsynced = false
     var isPagesFolderUnsynced = false
+    var isStubsFolderUnsynced = false
     /// Encoders at rest, each with some hundreds of KiB of buffers.
     var encoders: [ProtectedFileEncoder] = []
     var openPacks = OpenPacks()

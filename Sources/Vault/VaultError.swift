@@ -5,6 +5,8 @@ package struct VaultError: Error, Sendable, Equatable, CustomStringConvertible {
     package enum Code: Sendable, Equatable {
         /// The vault holds no such pack, page or snapshot, or is no vault.
         case notFound
+        /// Only a stub of the pack is here: peers have it.
+        case elsewhere
         /// Bytes that are wrong beyond what parity rebuilds.
         case damaged
         /// The file system is full.
@@ -51,6 +53,7 @@ package struct VaultError: Error, Sendable, Equatable, CustomStringConvertible {
         if let cause { return text + ": \(cause)" }
         switch code {
         case .notFound: text += "; it is not in the vault: run `check`, or back up again"
+        case .elsewhere: text += "; only peers have it"
         case .damaged: text += "; run `check --repair`, which also fetches it from a peer that has it"
         case .noSpace: text += "; free some space, then run again"
         case .rejected: text += "; check which home and key are in use"

@@ -14,6 +14,7 @@ struct VaultReferences {
         switch stored {
         case .pack(let id): contains(id)
         case .page(let id): pages.contains(id)
+        case .stub(let id): contains(id)
         }
     }
 

@@ -43,6 +43,8 @@ package struct ScrubReport: Sendable, Equatable {
     package var pages = 0
     /// Packs that the snapshots reference.
     package var packs = 0
+    /// Of these, the ones that only peers have, and of which a whole stub is here.
+    package var elsewhere = 0
     /// Packs whose every byte was read, and the bytes of their files.
     package var packsRead = 0
     package var bytesRead = 0
@@ -80,10 +82,13 @@ package struct VaultUsage: Sendable, Equatable {
     package var pageBytes = 0
     package var snapshots = 0
     package var snapshotBytes = 0
+    /// Packs that only peers have, and the bytes of the files that stand for them here.
+    package var stubs = 0
+    package var stubBytes = 0
     package var trashedPacks = 0
     package var trashBytes = 0
 
     package init() {}
 
-    package var totalBytes: Int { packBytes + pageBytes + snapshotBytes + trashBytes }
+    package var totalBytes: Int { packBytes + pageBytes + snapshotBytes + stubBytes + trashBytes }
 }

@@ -132,6 +132,7 @@ final class VaultPeer: PeerLink {
         } catch is VaultError {
             throw Refusal(code: .notFound)
         }
+        guard get.offset < whole.count else { throw Refusal(code: .invalid) }
         var part = Array(whole[get.offset..<min(get.offset + get.lengthBytes, whole.count)])
         if faults.givesGarbage { for index in part.indices { part[index] ^= 1 } }
         if get.kind == .pack {

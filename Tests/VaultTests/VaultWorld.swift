@@ -14,8 +14,9 @@ struct VaultWorld: Sendable {
     let owner: OwnerID
     let node: NodeKey
     let certificate: Certificate
-    /// Of various lengths.
+    /// Of various lengths; from number 12 on they look like packs, of data but for the last, which holds trees.
     let packs: [Pack]
+    static let framedPacks = 12..<18
 
     static let shared = VaultWorld()
 
@@ -25,11 +26,16 @@ struct VaultWorld: Sendable {
         node = NodeKey.generate()
         certificate = key.certify(node, name: "laptop", permissions: .all, serial: 1)
         var random = Choices(seed: 5)
-        packs = (0..<12).map { index in
-            let bytes = (0..<[0, 1, 300, 4096, 5000, 9000][index % 6] + index).map { _ in UInt8(truncatingIfNeeded: random.next())
-            }
-            return Pack(id: bytes.withUnsafeBytes { MerkleTree(hashing: $0).packID }, bytes: bytes)
+        func some(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next()) } }
+        func pack(_ bytes: [UInt8]) -> Pack { Pack(id: bytes.withUnsafeBytes { MerkleTree(hashing: $0).packID }, bytes: bytes) }
+        let plain = (0..<12).map { index in pack(some([0, 1, 300, 4096, 5000, 9000][index % 6] + index)) }
+        let framed = VaultWorld.framedPacks.map { index in
+            let sealedBytes = [41, 81, 4300][index % 3]
+            return pack(
+                PackFrame.header(index == 17 ? .tree : .data) + some([0, 500, 9000, 40][index % 4]) + some(sealedBytes)
+                    + PackFrame.trailer(sealedFooterBytes: sealedBytes))
         }
+        packs = plain + framed
     }
 
     func pack(_ id: PackID) -> Pack? { packs.first { $0.id == id } }
@@ -77,13 +83,18 @@ struct VaultWorld: Sendable {
 struct VaultChecker {
     let vault: Vault
 
-    /// Everything that a committed snapshot needs is there and right. Returns the committed snapshots.
-    func requireWhole() throws -> [SnapshotID] {
+    /// Everything that a committed snapshot needs is there and right. Returns the committed snapshots. With `allowsStubs`, a right stub
+    /// will do.
+    func requireWhole(allowsStubs: Bool = false) throws -> [SnapshotID] {
         let ids = try vault.snapshots()
         for id in ids {
             let record = try vault.snapshotRecord(id)
             for entry in record.pages {
                 for pack in try vault.page(entry.id).packs {
+                    if allowsStubs, try vault.isElsewhere(pack) {
+                        try requireRight(try vault.stub(pack), of: pack)
+                        continue
+                    }
                     var bytes = [UInt8](repeating: 0, count: try vault.packBytes(pack))
                     try bytes.withUnsafeMutableBytes { _ = try vault.readPackChecked(pack, 0..<$0.count, into: $0) }
                     guard bytes.withUnsafeBytes({ MerkleTree(hashing: $0).packID }) == pack else {
@@ -95,6 +106,12 @@ struct VaultChecker {
         return ids
     }
 
+    func requireRight(_ stub: PackStub, of pack: PackID) throws {
+        guard let bytes = VaultWorld.shared.pack(pack)?.bytes, stub.packBytes == bytes.count, stub.isProven,
+            stub.header == Array(bytes.prefix(16)), stub.tail == Array(bytes.suffix(stub.tail.count))
+        else { throw VaultWorld.Failure(text: "the stub of pack \(pack) is wrong") }
+    }
+
     /// What lies in the vault's folders beyond the committed snapshots and what they reference.
     func garbage(_ disk: SimulatedDisk, _ root: RawPath) throws -> [RawPath] {
         var wanted: Set<String> = ["reserve"]
@@ -102,7 +119,9 @@ struct VaultChecker {
             wanted.insert("snapshots/\(id.hex)")
             for entry in try vault.snapshotRecord(id).pages {
                 wanted.insert("pages/\(entry.id.hex)")
-                for pack in try vault.page(entry.id).packs { wanted.insert("packs/\(pack.hex.prefix(2))/\(pack.hex)") }
+                for pack in try vault.page(entry.id).packs {
+                    for folder in ["packs", "stubs"] { wanted.insert("\(folder)/\(pack.hex.prefix(2))/\(pack.hex)") }
+                }
             }
         }
         let prefix = root.appending(vault.owner.hex).description + "/"

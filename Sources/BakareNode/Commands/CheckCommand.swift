@@ -34,6 +34,11 @@ struct CheckCommand: NodeCommand {
         session.tell(
             "\(describeCount(report.snapshots, "snapshot")), \(describeCount(report.packs, "pack")), "
                 + "\(describeBytes(report.bytesRead)) read  in \(describeSeconds(report.seconds))")
+        if report.elsewherePacks > 0 {
+            session.tell(
+                "\(describeCount(report.elsewherePacks, "pack")) of these are with peers only\(readData == nil ? "" : ", and were not read"): "
+                    + "the running node has peers prove daily that they have them")
+        }
         if report.isClean {
             session.tell(report.repaired.isEmpty ? "all is well" : "all is well again")
             return .done

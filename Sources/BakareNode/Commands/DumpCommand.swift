@@ -22,9 +22,11 @@ struct DumpCommand: NodeCommand {
         var problems = 0
         let progress = Progress()
         try Interruption.during(progress) { () throws(NodeError) in
-            try node.dump(snapshot.id, at: session.path(path), to: 1, progress) { problem in
-                problems += 1
-                session.warn("\(problem.path): \(problem.operation): \(problem.reason)")
+            try session.withPeers(node, progress) { () throws(NodeError) in
+                try node.dump(snapshot.id, at: session.path(path), to: 1, progress) { problem in
+                    problems += 1
+                    session.warn("\(problem.path): \(problem.operation): \(problem.reason)")
+                }
             }
         }
         return problems > 0 ? .withProblems : .done

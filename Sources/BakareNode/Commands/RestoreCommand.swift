@@ -47,7 +47,9 @@ struct RestoreCommand: NodeCommand {
             verify: verify, dryRun: dryRun, forbidden: [try session.home.identity()])
         session.detail("restoring snapshot \(snapshot.id.hex.prefix(8)) to \(request.target)")
         let report = try session.run("restoring") { progress, problem throws(NodeError) in
-            try node.restore(request, progress, report: problem)
+            try session.withPeers(node, progress) { () throws(NodeError) in
+                try node.restore(request, progress, report: problem)
+            }
         }
         session.answer(report.json)
         let entries =

@@ -1,0 +1,22 @@
+internal import BackupFormat
+internal import HostFiles
+internal import PeerProtocol
+internal import Replication
+
+extension DaemonCore {
+    /// Gives packs that only peers have, from any but this one: in memory, one after the other for the whole node.
+    func relay(besides session: PeerSession, _ progress: ReplicationProgress) -> PackRelay {
+        { [self] (pack, body) throws(ReplicationError) in
+            let links: [any PeerLink] = state.withLock { state in
+                state.sessions.values.filter { $0 !== session && $0.isPaired && $0.ended == nil }.map(\.connection)
+            }
+            _ = relaying.wait { isTaken -> Bool? in
+                if isTaken { return nil }
+                isTaken = true
+                return true
+            }
+            defer { relaying.withLock { $0 = false } }
+            try body(try fetchPack(pack, from: links, progress: progress))
+        }
+    }
+}

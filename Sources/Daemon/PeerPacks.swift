@@ -1,0 +1,162 @@
+package import Archive
+package import BackupFormat
+package import BackupNode
+internal import Cryptography
+internal import HostFiles
+internal import NodeRuntime
+internal import PeerProtocol
+internal import Peers
+internal import Replication
+
+/// Packs that only peers have, for a command that reads backups: part by part, straight from the peers.
+///
+/// It has sessions of its own, beside those of a node that may run on the home: as nobody in particular who shows the owner key, which gives
+/// the right to read and no other. They are begun when the first such pack is needed, and again when they break.
+package final class PeerPacks: PackSource {
+    private struct State {
+        var opened: CommandSessions.Opened?
+        /// Threads that dial, which end by themselves.
+        var dialling = 0
+        var threads: [WorkerThread] = []
+        /// How often everybody was dialled in vain, one time after the other.
+        var failures = 0
+        var isClosed = false
+    }
+
+    private let home: Home
+    private let owner: OwnerKey
+    private let candidates: [[PeerAddress]]
+    private let reader: PackReader
+    private let progress: Progress
+    private let log: @Sendable (String) -> Void
+    private let state = ConditionLock(State())
+
+    private static let failuresMax = 5
+    /// A share of the command's memory for parts of packs, each of 1 MiB.
+    private static let memoryShare = 5
+    private static let dialledMax = 32
+
+    /// Nil where nothing can be read: without the owner key, or without an address of any peer. `log` takes lines for people.
+    package init?(
+        _ home: Home, _ keys: HomeKeys, _ configuration: Configuration, _ progress: Progress,
+        log: @escaping @Sendable (String) -> Void
+    ) {
+        guard let owner = keys.owner, let book = try? home.peerBook().read() else { return nil }
+        self.home = home
+        self.owner = owner
+        self.progress = progress
+        self.log = log
+        let known = book.devices.filter { !$0.isBlocked && $0.id != keys.identity.key.id }.map { device in
+            device.addresses.compactMap { try? PeerAddress($0) }
+        }
+        let all = known + configuration.peerAddresses.map { [$0] }
+        candidates = Array(all.filter { !$0.isEmpty }.prefix(PeerPacks.dialledMax))
+        guard !candidates.isEmpty else { return nil }
+        let blocks = min(64, configuration.memoryBytes / PeerPacks.memoryShare / Limits.bulkBytesMax)
+        reader = PackReader(blocksMax: blocks, progress: ReplicationProgress(isStopping: { progress.isStopping }))
+    }
+
+    deinit { close() }
+
+    /// Ends the sessions. Reading fails from then on.
+    package func close() {
+        let (opened, threads) = state.withLock { state in
+            state.isClosed = true
+            defer {
+                state.opened = nil
+                state.threads = []
+            }
+            return (state.opened, state.threads)
+        }
+        opened?.close()
+        for thread in threads { thread.join() }
+    }
+
+    package func expect(_ packs: [PackID]) { reader.expect(packs) }
+
+    package func read(
+        _ pack: PackID, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer, isAgain: Bool
+    ) throws(ArchiveError) {
+        var again = isAgain
+        while true {
+            if reader.alivePeers == 0 { try connect() }
+            do throws(ReplicationError) {
+                try reader.read(pack, range, into: buffer, isAgain: again)
+                return
+            } catch {
+                switch error.code {
+                case .stopped: throw ArchiveError(.interrupted, "read from peers", "interrupted")
+                case .cutOff: again = false
+                default: throw ArchiveError(.damaged, "read from peers", error.description)
+                }
+            }
+        }
+    }
+
+    /// Waits until a peer is there who keeps something for the owner; one thread dials, all wait.
+    private func connect() throws(ArchiveError) {
+        while true {
+            let pause = state.withLock { state -> Int? in
+                guard state.dialling == 0, reader.alivePeers == 0, !state.isClosed else { return nil }
+                guard state.failures <= PeerPacks.failuresMax else { return nil }
+                state.failures += 1
+                state.dialling = candidates.count
+                return state.failures
+            }
+            if let pause { dial(after: pause) }
+            let isThere = state.wait(milliseconds: 100) { state -> Bool? in
+                if reader.alivePeers > 0 { return true }
+                return state.isClosed || state.dialling == 0 && state.failures > PeerPacks.failuresMax ? false : nil
+            }
+            if progress.isStopping { throw ArchiveError(.interrupted, "read from peers", "interrupted") }
+            guard let isThere else { continue }
+            if isThere { return }
+            throw ArchiveError(
+                .unreachable, "read from peers",
+                "packs are needed that only peers have, and none of these is reached (`bakare-node peers`): run it again when one is"
+            )
+        }
+    }
+
+    /// Dials everyone at once, so that nobody who is away holds up the others.
+    private func dial(after failures: Int) {
+        // At once at first, then with growing pauses.
+        let pauseSeconds = failures - 1
+        for _ in 0..<pauseSeconds * 10 where !progress.isStopping {
+            _ = state.wait(milliseconds: 100) { $0.isClosed ? true : nil }
+        }
+        let opened = state.withLock { state -> CommandSessions.Opened? in
+            if state.isClosed { return nil }
+            if state.opened == nil {
+                // A key that nobody has seen and nobody certified: it takes no place in anybody's book of peers.
+                let setup = HandshakeSetup(key: NodeKey.generate(), certificate: nil, agent: "bakare-node")
+                state.opened = CommandSessions.Opened(setup, owner: owner.id)
+            }
+            return state.opened
+        }
+        for addresses in candidates {
+            let thread = opened.flatMap { opened in
+                WorkerThread(name: "dial") { [self] in
+                    ask(addresses, opened.transport)
+                    state.withLock { $0.dialling -= 1 }
+                }
+            }
+            state.withLock { state in
+                if let thread { state.threads.append(thread) } else { state.dialling -= 1 }
+            }
+        }
+    }
+
+    private func ask(_ addresses: [PeerAddress], _ transport: PeerTransport) {
+        guard let connection = try? transport.connect(to: addresses, peer: nil, token: nil) else { return }
+        let recover = Recover(owner: owner.id, signature: owner.signRecovery(handshakeHash: connection.handshakeHash))
+        guard case .vault(let vault) = try? connection.request(.recover(recover)).answer, vault.exists else {
+            return connection.close(.leaving)
+        }
+        state.withLock { state in
+            state.failures = 0
+            reader.add(connection)
+        }
+        log("reading from \(connection.peer.certificate?.shownName ?? "a peer") what is with peers only")
+    }
+}
