@@ -30,6 +30,17 @@ package struct PackStub: Hashable, Sendable {
         self.isProven = isProven
     }
 
+    /// Cut from a whole pack whose bytes are what its id names.
+    package init(cutFrom pack: [UInt8]) throws(FormatError) {
+        let trailer = pack.suffix(PackFrame.trailerBytes).withUnsafeBytes { bytes in
+            Result { () throws(FormatError) in try PackFrame.sealedFooterBytes(ofTrailer: bytes, packBytes: pack.count) }
+        }
+        let tailBytes = try trailer.get() + PackFrame.trailerBytes
+        try self.init(
+            packBytes: pack.count, header: Array(pack.prefix(PackFrame.headerBytes)), tail: Array(pack.suffix(tailBytes)),
+            isProven: true)
+    }
+
     package var sealedFooter: ArraySlice<UInt8> { tail.dropLast(PackFrame.trailerBytes) }
 
     /// Of all chunks together, from the header to the footer.

@@ -54,6 +54,8 @@ package struct Configuration: Sendable {
     package var replicas = 2
     /// Kept free on the vault's disk, whatever peers may store.
     package var reserveBytes = 1 << 30
+    /// The most that this node's own packs of data take here, in bytes, once enough peers have proven that they have them; nil to keep all.
+    package var localCopyBytes: Int?
     /// Peers to dial where nothing finds them by itself.
     package var peerAddresses: [PeerAddress] = []
     /// Where others reach this node, if that is not where it listens: for invitations.

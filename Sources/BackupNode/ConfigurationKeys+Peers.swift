@@ -32,6 +32,18 @@ extension ConfigurationKey {
                     configuration.reserveBytes = bytes
                     return true
                 }),
+            ConfigurationKey(
+                name: "peers.local_copy", expects: "\"full\" or a size, as in \"20GiB\"",
+                show: { $0.localCopyBytes.map(showSize) ?? "\"full\"" },
+                set: { configuration, value in
+                    if case .string("full") = value {
+                        configuration.localCopyBytes = nil
+                        return true
+                    }
+                    guard let bytes = bytes(value) else { return false }
+                    configuration.localCopyBytes = bytes
+                    return true
+                }),
             addresses("peers.addresses", \.peerAddresses),
             addresses("peers.advertise", \.advertised),
             switchKey("peers.discovery", \.discovers),

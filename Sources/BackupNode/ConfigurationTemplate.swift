@@ -72,6 +72,10 @@ extension Configuration {
         # On how many nodes besides this one each snapshot is to be.
         #replicas = 2
 
+        # What this node keeps of its own backups itself, once `replicas` peers have proven that they have it: "full", or a size as in
+        # "20GiB" for the newest data; the rest is then with peers only. A node that does not keep all stores nothing for its owner's others.
+        #local_copy = "full"
+
         # What is always kept free on the vault's disk, whatever other nodes may store here.
         #reserve = "1GiB"
 

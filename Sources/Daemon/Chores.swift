@@ -55,6 +55,8 @@ struct Chores: Sendable {
 
     /// A run of the command `sweep`: it needs the chunk index, and so memory of its own.
     private func sweepOwn() {
+        core.state.withLock { $0.isSweeping = true }
+        defer { core.state.withLock { $0.isSweeping = false } }
         let code = runCommand("sweep", core)
         if let code, code != 0 { core.log("the daily sweep ended with \(code); run `bakare-node sweep` to see why") }
     }

@@ -22,6 +22,9 @@ enum ControlVerb: String {
     /// Brings packs and snapshots from the peers that are here into the vault: the ids of packs, one after the other, and those of
     /// snapshots. Progress is a number of bytes, and the result how many packs came and how many snapshots are whole.
     case fetch
+    /// A part of a pack from one of the peers that are here: the pack's id; offset and length as u64, and how often it was asked for as u8.
+    /// The result is the pack's length as u64, and the bytes.
+    case get
 }
 
 /// Runs on a thread of the caller's own.
@@ -52,6 +55,11 @@ func answerControl(_ call: ControlCall, _ core: DaemonCore) -> ControlReply {
         guard call.request.arguments.count == 2 else { return .failed(code: 64, message: "fetch: two arguments are due") }
         let (packs, snapshots) = (identifiers(call.request.arguments[0]), identifiers(call.request.arguments[1]))
         return core.fetch(packs.map { PackID($0) }, snapshots.map { SnapshotID($0) }, call)
+    case .get:
+        guard call.request.arguments.count == 2, let id = Bytes32(bytes: call.request.arguments[0]) else {
+            return .failed(code: 64, message: "get: two arguments are due")
+        }
+        return core.get(PackID(id), call.request.arguments[1])
     case .wait:
         guard call.request.arguments.count == 1, let id = Bytes32(bytes: call.request.arguments[0]) else {
             return .failed(code: 64, message: "wait: an argument of 32 bytes is missing")

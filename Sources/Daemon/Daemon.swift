@@ -76,6 +76,10 @@ package final class Daemon: Sendable {
             parts.threads = [
                 WorkerThread(name: "prober") { prober.probeNamed() }, WorkerThread(name: "prober") { prober.probeAnnounced() },
                 WorkerThread(name: "chores") { [core] in Chores(core).run() },
+                WorkerThread(name: "local copy") { [core] in
+                    var copy = LocalCopy(core)
+                    copy.run()
+                },
                 ScheduledBackups(core).flatMap { backups in WorkerThread(name: "schedule") { backups.run() } },
             ]
             if options.discovers {

@@ -18,7 +18,7 @@ extension DaemonCore {
     /// Whoever can hold them all comes first; with too few of those, others hold the oldest ones. A peer that is away keeps its place
     /// for the grace time.
     func placement() -> [DeviceID] {
-        let wanted = service.usage(of: owner)?.usedBytes ?? 0
+        let wanted = wantedBytes
         let (candidates, full) = candidates()
         let able = candidates.filter { $0.grantedBytes >= wanted && !full.contains($0.id) }
         let publisher = keys.identity.key.id

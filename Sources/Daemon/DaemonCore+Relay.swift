@@ -10,13 +10,18 @@ extension DaemonCore {
             let links: [any PeerLink] = state.withLock { state in
                 state.sessions.values.filter { $0 !== session && $0.isPaired && $0.ended == nil }.map(\.connection)
             }
-            _ = relaying.wait { isTaken -> Bool? in
-                if isTaken { return nil }
-                isTaken = true
-                return true
-            }
-            defer { relaying.withLock { $0 = false } }
-            try body(try fetchPack(pack, from: links, progress: progress))
+            try oneRelay { () throws(ReplicationError) in try body(try fetchPack(pack, from: links, progress: progress)) }
         }
+    }
+
+    /// Runs `body`, which holds a whole pack in memory, while no other does.
+    func oneRelay<R>(_ body: () throws(ReplicationError) -> R) throws(ReplicationError) -> R {
+        _ = relaying.wait { isTaken -> Bool? in
+            if isTaken { return nil }
+            isTaken = true
+            return true
+        }
+        defer { relaying.withLock { $0 = false } }
+        return try body()
     }
 }

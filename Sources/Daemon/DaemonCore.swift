@@ -45,6 +45,8 @@ final class DaemonCore: Sendable {
     let state: ConditionLock<State>
     private let currentBasis: Mutex<SessionBasis>
     private let saving = Mutex(())
+    /// Of packs that only peers have.
+    let elsewhereBytes = Atomic<Int>(0)
     /// Taken while a pack goes from one peer to another by way of this node's memory.
     let relaying = ConditionLock(false)
     /// Had from reading or changing the book until all has followed it, so that an earlier book never comes after a later one.
@@ -67,6 +69,8 @@ final class DaemonCore: Sendable {
         var finished: [ObjectIdentifier: Int] = [:]
         /// Backups that run in other processes and have told so.
         var backupsRunning = 0
+        /// The daily sweep of the own vault runs: it reads packs, and nothing takes them away from under it.
+        var isSweeping = false
         /// What was said last of a peer that is in the way: told once, not each time.
         var complaints: [DeviceID: String] = [:]
         var isStopping = false
@@ -119,11 +123,13 @@ final class DaemonCore: Sendable {
         basis.windowBytes = DaemonMemory.windowBytes
         currentBasis = Mutex(basis)
         let (role, orders, reserve) = (configuration.role, orders, UInt64(configuration.reserveBytes))
+        let keepsAll = configuration.localCopyBytes == nil
         service = VaultService(
             disk: home.disk, directory: home.vaultDirectory, own: owner, reserveBytes: { reserve },
             policy: { asked in
                 let mayStore = role != .publisher
-                if asked == owner { return ServingPolicy(quotaBytes: .max, mayStore: mayStore) }
+                // A node that lets go of what others have is nobody for its owner's other devices to count on.
+                if asked == owner { return ServingPolicy(quotaBytes: .max, mayStore: mayStore && keepsAll) }
                 guard let friend = state.withLock({ $0.roster.book.friend(asked) }) else { return nil }
                 return ServingPolicy(quotaBytes: friend.quotaBytes, mayStore: mayStore && friend.unpairedAt == nil)
             },
@@ -159,6 +165,11 @@ final class DaemonCore: Sendable {
     /// Dials everyone who is known, at the addresses known now; may be said again at any time.
     func dialKnown() {
         dialling.withLock { $0?.follow(state.withLock { $0.isStopping ? [] : $0.roster.wanted }) }
+    }
+
+    /// What peers need room for to hold all of this node's backups, in bytes.
+    var wantedBytes: UInt64 {
+        (service.usage(of: owner)?.usedBytes ?? 0) + UInt64(max(0, elsewhereBytes.load(ordering: .relaxed)))
     }
 
     /// Something may have to be brought to peers.

@@ -10,8 +10,8 @@ internal import Replication
 
 /// Packs that only peers have, for a command that reads backups: part by part, straight from the peers.
 ///
-/// It has sessions of its own, beside those of a node that may run on the home: as nobody in particular who shows the owner key, which gives
-/// the right to read and no other. They are begun when the first such pack is needed, and again when they break.
+/// A node that runs on the home and has peers passes on what they give. Else the command has sessions of its own: as nobody in particular who
+/// shows the owner key, which gives the right to read and no other. They are begun when the first such pack is needed, and again when they break.
 package final class PeerPacks: PackSource {
     private struct State {
         var opened: CommandSessions.Opened?
@@ -36,7 +36,7 @@ package final class PeerPacks: PackSource {
     private static let memoryShare = 5
     private static let dialledMax = 32
 
-    /// Nil where nothing can be read: without the owner key, or without an address of any peer. `log` takes lines for people.
+    /// Nil where nothing can be read, without the owner key. `log` takes lines for people.
     package init?(
         _ home: Home, _ keys: HomeKeys, _ configuration: Configuration, _ progress: Progress,
         log: @escaping @Sendable (String) -> Void
@@ -51,7 +51,6 @@ package final class PeerPacks: PackSource {
         }
         let all = known + configuration.peerAddresses.map { [$0] }
         candidates = Array(all.filter { !$0.isEmpty }.prefix(PeerPacks.dialledMax))
-        guard !candidates.isEmpty else { return nil }
         let blocks = min(64, configuration.memoryBytes / PeerPacks.memoryShare / Limits.bulkBytesMax)
         reader = PackReader(blocksMax: blocks, progress: ReplicationProgress(isStopping: { progress.isStopping }))
     }
@@ -103,7 +102,7 @@ package final class PeerPacks: PackSource {
                 state.dialling = candidates.count
                 return state.failures
             }
-            if let pause { dial(after: pause) }
+            if let pause, !useRunningNode() { dial(after: pause) }
             let isThere = state.wait(milliseconds: 100) { state -> Bool? in
                 if reader.alivePeers > 0 { return true }
                 return state.isClosed || state.dialling == 0 && state.failures > PeerPacks.failuresMax ? false : nil
@@ -116,6 +115,16 @@ package final class PeerPacks: PackSource {
                 "packs are needed that only peers have, and none of these is reached (`bakare-node peers`): run it again when one is"
             )
         }
+    }
+
+    private func useRunningNode() -> Bool {
+        guard ControlLink.isUseful(home) else { return false }
+        reader.add(ControlLink(home))
+        state.withLock { state in
+            state.dialling = 0
+            state.failures = 0
+        }
+        return true
     }
 
     /// Dials everyone at once, so that nobody who is away holds up the others.

@@ -203,7 +203,7 @@ final class PeerSession: Sendable {
         let usage = core.service.usage(of: owner)
         let quota: UInt64
         switch connection.trust {
-        case .own: quota = .max
+        case .own: quota = core.configuration.localCopyBytes == nil ? .max : 0
         default: quota = core.state.withLock { $0.roster.book.friend(owner)?.quotaBytes } ?? 0
         }
         let role = core.configuration.role

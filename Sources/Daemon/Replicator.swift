@@ -87,19 +87,23 @@ struct Replicator {
 
     /// Everything that is due with this peer.
     private func round(_ device: DeviceID) throws(ReplicationError) {
-        try deliverOrders(device)
+        let relies = try reliesOnPeers()
+        if !relies { try deliverOrders(device) }
         let granted = session.agreement.storedThere
         core.updateReplica(device) { $0.grantedBytes = granted }
         guard core.keepsForThisNode(session) else { return }
         let known = core.state.withLock { $0.replicas[device] }
         let before = progress.bytesSent
+        // Before the snapshots are listed: a commit that is not over may count on what others make peers keep.
+        let isQuiet = relies ? try isQuiet() : true
+        let order: SnapshotUpload.Order = !relies ? .bySequence : isQuiet ? .newFirst : .newOnly
         /// Committed there; counted once it is proven.
         var held: [SnapshotID: UInt64] = [:]
         var failure: ReplicationError?
         do throws(ReplicationError) {
             let upload = try SnapshotUpload(
                 from: core.vault, to: session.connection, progress: progress, relay: core.relay(besides: session, progress)
-            ).run(known: known.snapshots) { id, revision in held[id] = revision }
+            ).run(known: known.snapshots, order: order) { id, revision in held[id] = revision }
             for (snapshot, reason) in upload.refused.sorted(by: { $0.key < $1.key }) {
                 core.complain(device, "\(session.name) does not take snapshot \(snapshot): \(reason)")
             }
@@ -109,6 +113,7 @@ struct Replicator {
             held.merge(known.snapshots) { found, _ in found }
             failure = error
         }
+        if relies, isQuiet, try needsNothingElse(held) { try deliverOrders(device) }
         let state = try PeerVault(session.connection).state()
         core.updateReplica(device) { replica in
             replica.snapshots = replica.snapshots.filter { held[$0.key] != nil }
@@ -126,6 +131,31 @@ struct Replicator {
         if progress.bytesSent > before {
             core.log("\(session.name) has all \(describeCount(held.count, "snapshot"))")
         }
+    }
+
+    /// Whether packs are with peers only: then these must not let go of any before all that needs it here is committed there.
+    private func reliesOnPeers() throws(ReplicationError) -> Bool {
+        do { return try core.vault.hasStubs } catch { throw ReplicationError(.local, "\(error)") }
+    }
+
+    private func isQuiet() throws(ReplicationError) -> Bool {
+        do { return try core.vault.pendingBytes() == 0 } catch { throw ReplicationError(.local, "\(error)") }
+    }
+
+    /// Whether every pack that only peers have, and that a snapshot here needs, is needed by a snapshot that the peer holds and that is
+    /// here too.
+    private func needsNothingElse(_ held: [SnapshotID: UInt64]) throws(ReplicationError) -> Bool {
+        let check = ReplicaCheck(of: core.vault, at: session.connection, progress: progress)
+        do {
+            let here = try core.vault.snapshots()
+            let others = here.filter { held[$0] == nil }
+            if others.isEmpty { return true }
+            let kept = Set(try check.packs(of: here.filter { held[$0] != nil }))
+            for pack in try check.packs(of: others) where !kept.contains(pack) {
+                if try core.vault.isElsewhere(pack) { return false }
+            }
+            return true
+        } catch { throw ReplicationError(.local, "\(error)") }
     }
 
     /// Finds out whether the peer has what it said, if a proof is due: only then it counts.

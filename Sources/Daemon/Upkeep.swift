@@ -40,7 +40,7 @@ struct Upkeep {
 
     private func renewOffers() {
         let free = (try? core.home.disk.freeBytes(core.home.vaultDirectory)).map { UInt64(max(0, $0)) } ?? 0
-        let wanted = core.service.usage(of: core.owner)?.usedBytes ?? 0
+        let wanted = core.wantedBytes
         let step = Upkeep.freeStepBytes
         for session in core.state.withLock({ Array($0.sessions.values) }) {
             session.renewOffer(freeBytes: free / step * step, wantedBytes: wanted)

@@ -29,6 +29,15 @@ package struct SnapshotUpload: Sendable {
         self.progress = progress
     }
 
+    /// Which snapshots are committed when. A new list of packs lets the peer go of what is on it no more.
+    package enum Order: Sendable {
+        case bySequence
+        /// New lists of snapshots that are there come last, and only if all others could be committed.
+        case newFirst
+        /// No new lists.
+        case newOnly
+    }
+
     /// How often a commit is tried: each time the peer may name up to ``Limits/idsMax`` packs that it misses.
     private static let commitsMax = 20_000
 
@@ -38,7 +47,7 @@ package struct SnapshotUpload: Sendable {
     /// `known` are revisions that were seen there before: it saves asking for each record. `committed` is told of each snapshot that is
     /// found or made committed there, with its revision.
     package func run(
-        known: [SnapshotID: UInt64] = [:], committed: (SnapshotID, UInt64) -> Void = { _, _ in }
+        known: [SnapshotID: UInt64] = [:], order: Order = .bySequence, committed: (SnapshotID, UInt64) -> Void = { _, _ in }
     ) throws(ReplicationError) -> UploadReport {
         var report = UploadReport()
         let here: [SnapshotID]
@@ -56,7 +65,11 @@ package struct SnapshotUpload: Sendable {
             throw ReplicationError(.local, "\(error)")
         }
         var last: SnapshotID?
-        for record in records.sorted(by: { ($0.sequence, $0.id) < ($1.sequence, $1.id) }) {
+        records.sort { ($0.sequence, $0.id) < ($1.sequence, $1.id) }
+        if order != .bySequence {
+            records = records.filter { !there.contains($0.id) } + records.filter { there.contains($0.id) }
+        }
+        for record in records {
             try progress.requireGoing()
             var revision: UInt64?
             if there.contains(record.id) {
@@ -71,6 +84,9 @@ package struct SnapshotUpload: Sendable {
                 }
             }
             if let revision, revision >= record.revision {
+                report.committed[record.id] = revision
+            } else if let revision, order == .newOnly || order == .newFirst && !report.refused.isEmpty {
+                // As it is there: what it needs there is kept.
                 report.committed[record.id] = revision
             } else if let reason = try commit(record, basedOn: last, isReplacement: revision != nil) {
                 report.refused[record.id] = reason

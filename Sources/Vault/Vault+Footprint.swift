@@ -72,6 +72,12 @@ extension Vault {
     package func fileBytes(_ page: PageID) throws(VaultError) -> Int? { try fileBytes(home(.page(page))) }
     package func fileBytes(_ snapshot: SnapshotID) throws(VaultError) -> Int? { try fileBytes(snapshotPath(snapshot)) }
 
+    /// When the pack came to where it belongs, in seconds since 1970; nil if it is not there.
+    package func storedSeconds(_ pack: PackID) throws(VaultError) -> Int64? {
+        let path = home(.pack(pack))
+        return try files("look at", path) { () throws(HostFilesError) in try disk.status(path)?.modifiedSeconds }
+    }
+
     private func fileBytes(_ path: RawPath) throws(VaultError) -> Int? {
         try files("look for", path) { () throws(HostFilesError) in try disk.status(path)?.size }
     }

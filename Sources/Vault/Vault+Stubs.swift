@@ -38,7 +38,8 @@ extension Vault {
         return try isThere(.pack(pack))
     }
 
-    var hasStubs: Bool {
+    /// Whether there may be packs that only peers have.
+    package var hasStubs: Bool {
         get throws(VaultError) {
             for folder in try names(in: stubsFolder) where try !names(in: stubsFolder.appending(folder)).isEmpty { return true }
             return false
@@ -105,6 +106,8 @@ extension Vault {
             }
         }
         try sync()
+        // Whoever counts on this vault for something asks again.
+        if !ready.isEmpty { _ = try newGeneration() }
         var removed: [PackID] = []
         for pack in ready {
             do throws(HostFilesError) {

@@ -103,7 +103,7 @@ extension Vault {
     }
 
     /// Makes the folder of a generation that nobody has had before.
-    private func newGeneration() throws(VaultError) -> UInt64 {
+    func newGeneration() throws(VaultError) -> UInt64 {
         var hasReserve = true
         while true {
             let (next, overflow) = try generation.addingReportingOverflow(1)
