@@ -19,6 +19,8 @@ package struct RecoveryReport: Sendable, Hashable {
     package var unused: [String] = []
     package var snapshots = 0
     package var receivedBytes = 0
+    /// Packs of data that were left with the peers.
+    package var packsLeft = 0
     /// Snapshots that no peer has whole, with the reason.
     package var incomplete: [SnapshotID: String] = [:]
 }
@@ -27,11 +29,11 @@ extension Home {
     private static let discoverySeconds = 6
 
     /// Finds the peers that keep something for this home's owner, at `addresses` and, if `discovers`, on the local network, and brings all
-    /// of it into the vault. They are in the peer book then.
+    /// snapshots into the vault; of data only what it takes to read it from the peers, unless `bringsData`. They are in the peer book then.
     ///
     /// The owner key proves in each session whose vault may be shown; nothing else has to be known.
     package func recoverFromPeers(
-        _ keys: HomeKeys, at addresses: [PeerAddress], discovers: Bool, _ progress: Progress,
+        _ keys: HomeKeys, at addresses: [PeerAddress], discovers: Bool, bringsData: Bool, _ progress: Progress,
         log: @escaping @Sendable (String) -> Void
     ) throws(NodeError) -> RecoveryReport {
         guard let owner = keys.owner else {
@@ -50,9 +52,18 @@ extension Home {
                         + (search.report.unused.isEmpty ? "" : " (\(search.report.unused.joined(separator: "; ")))")
                         + "; name one with --peer HOST:PORT")
             }
-            return try search.bring(progress)
+            return try search.bring(progress, bringsData: bringsData)
         }
     }
+}
+
+/// Whether a stub is of a pack of data that a device of the owner made.
+private func isRight(_ stub: PackStub, _ footers: FooterCipher) -> Bool {
+    let footer = stub.sealedFooter.withUnsafeBytes { sealed in
+        stub.header.withUnsafeBytes { try? footers.open(sealed, associated: $0) }
+    }
+    let found = footer?.withUnsafeBytes { try? PackFrame.decodeFooter($0, chunkBytes: stub.chunkBytes) }
+    return found?.kind == .data
 }
 
 /// Looks for peers that keep an owner's vault, and brings it back from those found.
@@ -137,7 +148,7 @@ private struct RecoverySearch {
     }
 
     /// Fetches all there is, from all at once; goes on over broken connections as long as something comes.
-    mutating func bring(_ progress: Progress) throws(NodeError) -> RecoveryReport {
+    mutating func bring(_ progress: Progress, bringsData: Bool) throws(NodeError) -> RecoveryReport {
         let replication = ReplicationProgress(
             isStopping: { progress.isStopping },
             onReceived: { progress.bytes.add($0, ordering: .relaxed) })
@@ -145,17 +156,22 @@ private struct RecoverySearch {
         do { vault = try Vault(disk: home.disk, directory: home.vaultDirectory, owner: owner.id, create: true) } catch {
             throw NodeError(.failed, "recover", "\(error)")
         }
+        let footers = owner.publisherKeys.footerCipher()
+        let isRightStub: @Sendable (PackStub) -> Bool = { isRight($0, footers) }
         var failures = 0
         while true {
             let before = replication.bytesReceived
             do throws(ReplicationError) {
                 guard !links.isEmpty else { throw ReplicationError(.cutOff, "no peer is reached any more") }
-                let download = try SnapshotDownload(into: vault, from: links, progress: replication).run()
+                let download = try SnapshotDownload(
+                    into: vault, from: links, progress: replication, isRightStub: bringsData ? nil : isRightStub
+                ).run()
                 report.incomplete = download.incomplete
                 report.receivedBytes = replication.bytesReceived
                 // It may have more than the others.
                 if let unheard = download.unheard, unheard.code == .cutOff { throw unheard }
                 for link in links { link.close(.leaving) }
+                report.packsLeft = (try? vault.usage().stubs) ?? 0
                 report.snapshots = (try? vault.snapshots().count) ?? download.committed.count
                 return report
             } catch {

@@ -19,8 +19,14 @@ package struct SnapshotDownload: Sendable {
     private let vault: Vault
     private let links: [any PeerLink]
     private let progress: ReplicationProgress
+    private let isRightStub: (@Sendable (PackStub) -> Bool)?
 
-    package init(into vault: Vault, from links: [any PeerLink], progress: ReplicationProgress = ReplicationProgress()) {
+    /// With `isRightStub`, packs of data are left where they are, and stubs of them brought: it tells whether one is this owner's.
+    package init(
+        into vault: Vault, from links: [any PeerLink], progress: ReplicationProgress = ReplicationProgress(),
+        isRightStub: (@Sendable (PackStub) -> Bool)? = nil
+    ) {
+        self.isRightStub = isRightStub
         self.vault = vault
         self.links = links
         self.progress = progress
@@ -136,6 +142,16 @@ package struct SnapshotDownload: Sendable {
 
     private func fetch(_ packs: [PackID], _ record: SnapshotRecord) throws(ReplicationError) {
         guard !packs.isEmpty else { return }
+        var packs = packs
+        if let isRightStub {
+            let brought = try StubDownload(packs, into: vault, from: links, progress, isRight: isRightStub).run()
+            if let (pack, error) = brought.lost.min(by: { $0.key < $1.key }) {
+                if error.code == .cutOff { throw error }
+                throw ReplicationError(.notFound, "\(brought.lost.count) of its packs are with no peer (\(pack): \(error))")
+            }
+            packs = brought.whole
+            if packs.isEmpty { return }
+        }
         let lost = try PackDownload(packs, into: vault, links: links.count, progress).run(links)
         if let (pack, reason) = lost.min(by: { $0.key < $1.key }) {
             throw ReplicationError(.notFound, "\(lost.count) of its packs are with no peer (\(pack): \(reason))")

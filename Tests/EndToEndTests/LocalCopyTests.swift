@@ -81,12 +81,28 @@ import Testing
         try key.write(toFile: scratch.path("paper"), atomically: true, encoding: .utf8)
         #expect(try me.stop().code == 0)
         let again = Home(scratch.path("again"))
-        try again.succeed("recover", "--key", scratch.path("paper"), "--peer", nodes[1].address, "--no-discovery")
+        let recovery = ["recover", "--key", scratch.path("paper"), "--peer", nodes[1].address, "--no-discovery", "--json"]
+        let recovered = try again.expect(0, recovery).object()
+        #expect(recovered["packs_with_peers_only"] as? Int ?? 0 >= 3 && recovered["fetched_bytes"] as? Int ?? 0 < 5_000_000)
         try again.restore(first, to: scratch.path("back 3"))
         let back = FileManager.default.contents(atPath: scratch.path("back 3") + path + "/c")
         #expect(back == FileManager.default.contents(atPath: path + "/c"))
         try again.restore("latest", to: scratch.path("back 4"))
         try requireEqual(scratch.path("back 4"), path, "by the key alone")
+        // What a peer has shown leaves nothing out of a backup until it has passed through here once.
+        let whole = Home(scratch.path("whole"))
+        #expect(try whole.expect(0, recovery + ["--all"]).object()["packs_with_peers_only"] as? Int == 0)
+        try whole.restore("latest", to: scratch.path("back 6"))
+        try requireEqual(scratch.path("back 6"), path, "all of it brought")
+        try again.configure(LocalCopyTests.laptop)
+        let third = try RunningNode(again)
+        let proven = Data("bakareST".utf8) + Data([1, 1])
+        try wait("all has passed through") {
+            try again.vaultFiles("stubs").allSatisfy { FileManager.default.contents(atPath: $0)?.range(of: proven) != nil }
+        }
+        #expect(try again.expect(0, ["backup", "--json", path]).object()["new_bytes"] as? Int ?? .max < 1000)
+        #expect(try packBytes(again) < 3 << 20)
+        #expect(try third.stop().code == 0)
         // With nobody there, that is said, and nothing half-done is left.
         try nodes[1].stop()
         let alone = try mine.run(["restore", "latest", "--target", scratch.path("back 5")], timeoutSeconds: 120)

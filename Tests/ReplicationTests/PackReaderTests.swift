@@ -119,4 +119,45 @@ import Vault
         try ReplicaCheck(of: here, at: third, relay: relay).send([pack])
         #expect(try third.vault.holds(pack) && ReplicaCheck(of: here, at: third).packs(of: [record.id]) == [pack])
     }
+
+    @Test("a snapshot comes with its trees and what tells where its data is; the data stays where it is")
+    func stubs() throws {
+        let node = NodeKey.generate()
+        let certificate = owner.certify(node, name: "laptop", permissions: .all, serial: 1)
+        // The second footer is longer than what is asked for at first.
+        let made = [(PackKind.data, 81), (.data, 1_200_000), (.tree, 81)].enumerated().map { number, pack in
+            let body = [UInt8](repeating: UInt8(number), count: 5000)
+            return PackFrame.header(pack.0) + body + [UInt8](repeating: 9, count: pack.1)
+                + PackFrame.trailer(sealedFooterBytes: pack.1)
+        }
+        let ids = made.map { bytes in bytes.withUnsafeBytes { MerkleTree(hashing: $0).packID } }
+        let (liar, honest) = (try peer([]), try peer([]))
+        let page = try PackListPage(packs: ids)
+        var record = SnapshotRecord(
+            owner: owner.id, device: node.id, sequence: 1, sealed: [1], pages: [.init(id: page.id, packCount: 3)],
+            certificate: certificate)
+        signSnapshot(&record, with: node)
+        for peer in [liar, honest] {
+            for (id, bytes) in zip(ids, made) { _ = try bytes.withUnsafeBytes { try peer.vault.store(pack: id, bytes: $0) } }
+            try peer.vault.storePage(page.encode())
+            #expect(try peer.vault.commit(record: record.encode()) == .committed)
+        }
+        liar.faults.givesGarbage = true
+        let here = try Vault(disk: SimulatedDisk(), directory: "/home/vault", owner: owner.id, create: true)
+        let none = try SnapshotDownload(into: here, from: [honest], isRightStub: { _ in false }).run()
+        #expect(none.committed.isEmpty && none.incomplete[record.id] != nil)
+        let report = try SnapshotDownload(into: here, from: [liar, honest], isRightStub: { $0.tail.first == 9 }).run()
+        #expect(report.committed == [record.id] && report.incomplete.isEmpty)
+        for (number, id) in ids.enumerated() {
+            #expect(try here.isElsewhere(id) == (number < 2) && here.knows(id))
+            guard number < 2 else { continue }
+            let stub = try here.stub(id)
+            #expect(!stub.isProven && stub.packBytes == made[number].count && stub.header == Array(made[number].prefix(16)))
+            #expect(stub.tail == Array(made[number].suffix(made[number].count - 5016)))
+        }
+        // Once nobody has a pack, its snapshot is told of.
+        let other = try Vault(disk: SimulatedDisk(), directory: "/home/vault", owner: owner.id, create: true)
+        honest.faults.breaksAfter = 0
+        #expect(code { _ = try SnapshotDownload(into: other, from: [honest], isRightStub: { _ in true }).run() } == .cutOff)
+    }
 }

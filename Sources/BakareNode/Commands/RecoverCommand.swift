@@ -10,7 +10,9 @@ struct RecoverCommand: NodeCommand {
         discussion: """
             On a machine that has lost everything, or on a new one: puts the owner key into the
             home, finds the peers that keep something for its owner, on the local network or
-            by --peer, and brings all of it back. Then `snapshots` and `restore` work.
+            by --peer, and brings the snapshots back. Then `snapshots` and `restore` work: what
+            the files hold is read from the peers. `bakare-node start` brings that here too,
+            unless `local_copy` says otherwise, and so does --all, before it ends.
 
             Where a copy of the old home's folder `vault` is at hand, bring it into the home
             first: only what it lacks is fetched, and without peers it does alone.
@@ -21,6 +23,9 @@ struct RecoverCommand: NodeCommand {
 
     @Option(name: .customLong("peer"), help: ArgumentHelp("Ask this node; may be repeated.", valueName: "host:port"))
     var peer: [String] = []
+
+    @Flag(help: "Bring the data of all files here, too, for when the peers will be gone.")
+    var all = false
 
     @Flag(help: "Do not look for peers on the local network.")
     var noDiscovery = false
@@ -47,7 +52,8 @@ struct RecoverCommand: NodeCommand {
             if asksPeers {
                 report = try session.run("fetching") { progress, _ throws(NodeError) in
                     try session.home.recoverFromPeers(
-                        recovered.keys, at: addresses + configuration.peerAddresses, discovers: discovers, progress
+                        recovered.keys, at: addresses + configuration.peerAddresses, discovers: discovers, bringsData: all,
+                        progress
                     ) { text in session.warn(text) }
                 }
             }
@@ -68,6 +74,11 @@ struct RecoverCommand: NodeCommand {
         session.tell(
             "\(describeCount(report.snapshots, "snapshot")) here now, \(describeBytes(report.receivedBytes)) fetched from "
                 + report.peers.joined(separator: ", "))
+        if report.packsLeft > 0 {
+            session.tell(
+                "\(describeCount(report.packsLeft, "pack")) of data stay with the peers: `restore` reads them from there, `start` brings them here"
+            )
+        }
         for (id, reason) in report.incomplete.sorted(by: { $0.key < $1.key }) {
             session.warn("snapshot \(id.hex.prefix(8)) is not whole anywhere: \(reason)")
         }
@@ -83,6 +94,7 @@ struct RecoverCommand: NodeCommand {
                     (key: "has_vault", value: .bool(recovered.hasVault || report.map { $0.snapshots > 0 } ?? false)),
                     (key: "peers", value: .array((report?.peers ?? []).map { .string($0) })),
                     (key: "snapshots", value: report.map { .int($0.snapshots) } ?? .null),
+                    (key: "packs_with_peers_only", value: report.map { .int($0.packsLeft) } ?? .null),
                     (key: "fetched_bytes", value: report.map { .int($0.receivedBytes) } ?? .null),
                     (
                         key: "incomplete",

@@ -115,7 +115,8 @@ def recover(context, tree, house, works):
     peer, server = house.peers[0], house.servers[0]
     fetched = with_servers([server], lambda: context.workspace.measured(
         new.command("recover", "--key", key, "--peer", server.address)))
-    restored = context.workspace.measured(new.command("restore", "latest", "--target", target))
+    restored = with_servers([server], lambda: context.workspace.measured(
+        new.command("restore", "latest", "--target", target)))
     compare(context.workspace, tree.path, target, "bakare")
     note(works, "(recover)", "bakare", fetched)
     note(works, "(restore)", "bakare", restored)
