@@ -33,11 +33,13 @@ extension ArchiveStore {
                 if memo.isRewritten { return true }
                 return try !areAllPresent(memo.pages)
             } ?? false
+        let spool = try BackupSpool(self, request, progress)
         for _ in 0..<ArchiveStore.attemptsMax {
             // What an earlier backup through this store reserved, and failed to store, is nobody's any more.
             index.releaseReservations()
             let attempt = try BackupAttempt(
-                store: self, request: request, memo: memo, verifiesMemo: verifiesMemo, progress: progress, report: report)
+                store: self, request: request, memo: memo, verifiesMemo: verifiesMemo, spool: spool, progress: progress,
+                report: report)
             switch try attempt.run() {
             case .done(let report): return report
             case .missing(let packs):
@@ -106,15 +108,15 @@ private struct BackupAttempt {
     private let run_: BackupRun
 
     init(
-        store: ArchiveStore, request: BackupRequest, memo: MemoSnapshot?, verifiesMemo: Bool, progress: Progress,
-        report: @escaping @Sendable (FileProblem) -> Void
+        store: ArchiveStore, request: BackupRequest, memo: MemoSnapshot?, verifiesMemo: Bool, spool: BackupSpool?,
+        progress: Progress, report: @escaping @Sendable (FileProblem) -> Void
     ) throws(ArchiveError) {
         self.store = store
         self.request = request
         self.memo = memo
         self.progress = progress
         problems = ProblemLog(report: report)
-        sink = PackSink(vault: store.vault, index: store.index, cipher: store.footerCipher, plan: store.plan)
+        sink = PackSink(vault: store.vault, index: store.index, cipher: store.footerCipher, plan: store.plan, spool: spool)
         shared = ChunkWriterShared(cipher: store.cipher, index: store.index, sink: sink)
         progress.reset()
         run_ = BackupRun(

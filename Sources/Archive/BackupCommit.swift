@@ -130,7 +130,8 @@ extension ArchiveStore {
             try forEachRecord { record in
                 // Another device, if stolen, could offer a forged snapshot as a memo for this one.
                 guard record.device == identity.node.id, let plain = try? owner.open(record.sealed),
-                    let contents = try? plain.withUnsafeBytes({ try SnapshotContents(decoding: $0) }), contents.host == host
+                    let contents = try? plain.withUnsafeBytes({ try SnapshotContents(decoding: $0) }), contents.host == host,
+                    !contents.isUnfinished
                 else { return }
                 if isBetter(contents, record.sequence) {
                     best = (MemoSnapshot(contents, record), record.sequence)

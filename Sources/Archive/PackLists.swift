@@ -9,14 +9,15 @@ internal import Vault
 extension ArchiveStore {
     /// Commits a snapshot again with another list of packs. One that was forgotten meanwhile, or that now needs a pack which
     /// is gone, keeps what it has. `other` is a committed snapshot that may have pages in common with the new list.
-    func replaceList(of old: SnapshotRecord, with packs: [PackID], like other: SnapshotID? = nil) throws {
+    @discardableResult
+    func replaceList(of old: SnapshotRecord, with packs: [PackID], like other: SnapshotID? = nil) throws -> CommitOutcome {
         var record = old
         record.pages = try extend([], with: packs)
         record.revision += 1
         record.certificate = identity.certificate
         signSnapshot(&record, with: identity.node)
         let sharing = other.map { [$0, old.id] } ?? [old.id]
-        _ = try vault.commit(record: record.encode(), basedOn: sharing, replacing: true)
+        return try vault.commit(record: record.encode(), basedOn: sharing, replacing: true)
     }
 
     /// Makes the lists of these snapshots hold every pack in which the index finds a chunk of theirs, and none of `lost`.

@@ -20,8 +20,10 @@ final class PackSink: Sendable {
     private let vault: Vault
     private let index: ChunkIndex
     private let cipher: FooterCipher
+    private let spool: BackupSpool?
 
-    init(vault: Vault, index: ChunkIndex, cipher: FooterCipher, plan: MemoryPlan) {
+    init(vault: Vault, index: ChunkIndex, cipher: FooterCipher, plan: MemoryPlan, spool: BackupSpool? = nil) {
+        self.spool = spool
         self.vault = vault
         self.index = index
         self.cipher = cipher
@@ -73,6 +75,7 @@ final class PackSink: Sendable {
 
     private func write(_ pack: PackBuilder) throws(ArchiveError) -> PackID {
         if let failure = state.withLock({ $0.failure }) { throw failure }
+        try spool?.makeRoom()
         let bytes = pack.finish(cipher)
         let id = MerkleTree(hashing: bytes).packID
         do throws(VaultError) {
@@ -85,6 +88,7 @@ final class PackSink: Sendable {
         } catch {
             throw ArchiveError(.storage, "record a pack", "\(error)")
         }
+        try spool?.stored(id, bytes: bytes.count)
         return id
     }
 

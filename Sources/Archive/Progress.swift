@@ -10,6 +10,8 @@ package final class Progress: Sendable {
     package let totalFiles = Atomic<Int>(0)
     package let totalBytes = Atomic<Int>(0)
     package let problems = Atomic<Int>(0)
+    /// Nothing goes on before peers have taken something.
+    package let isWaitingForPeers = Atomic<Bool>(false)
     private let stopRequested = Atomic<Bool>(false)
 
     package init() {}

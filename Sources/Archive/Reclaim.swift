@@ -107,8 +107,10 @@ private struct Reclamation {
         let marks = ChunkMarks(
             disk: store.disk, directory: store.scratchDirectory,
             memoryBytes: store.plan.indexBytes / Reclamation.marksShare + (4 << 20))
-        guard try markAlive(&snapshots, marks) else { return }
-        let usage = try measure(marks)
+        var unfinished: Set<PackID> = []
+        guard try markAlive(&snapshots, marks, &unfinished) else { return }
+        // What a backup that has not ended has stored may be all alive, or all left where it was cut off.
+        let usage = try measure(marks).filter { !unfinished.contains($0.id) }
         let dead = usage.filter { $0.aliveBytes == 0 }
         let moved = copying ? worthRewriting(usage.filter { $0.aliveBytes > 0 && !$0.isElsewhere }) : []
         let freedBytes = dead.reduce(0) { $0 + $1.packBytes } + moved.reduce(0) { $0 + $1.packBytes - $1.aliveBytes }
@@ -190,7 +192,9 @@ private struct Reclamation {
     }
 
     /// Marks every chunk that a snapshot needs, in all packs that hold it: each snapshot's list names its own. False when a snapshot cannot be read to its end: then nothing is judged dead.
-    private func markAlive(_ snapshots: inout [SnapshotID], _ marks: ChunkMarks) throws(ArchiveError) -> Bool {
+    private func markAlive(
+        _ snapshots: inout [SnapshotID], _ marks: ChunkMarks, _ unfinished: inout Set<PackID>
+    ) throws(ArchiveError) -> Bool {
         let reachable = try Reachability(source: store.chunkSource(), progress: progress)
         let mark: Reachability.Visit = { (key) throws(ArchiveError) in
             do {
@@ -210,7 +214,11 @@ private struct Reclamation {
         let ids: [SnapshotID]
         do { ids = try store.vault.snapshots() } catch { throw ArchiveError(.storage, "list the snapshots", "\(error)") }
         for id in ids {
-            guard let (_, contents) = try store.openSnapshot(id) else { return false }
+            guard let (record, contents) = try store.openSnapshot(id) else { return false }
+            if contents.isUnfinished {
+                for page in record.pages { unfinished.formUnion((try? store.vault.page(page.id).packs) ?? []) }
+                continue
+            }
             do throws(ArchiveError) {
                 try reachable.visit(tree: contents.root, mark)
                 try reachable.visit(stream: contents.problems, mark)

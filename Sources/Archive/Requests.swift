@@ -13,6 +13,8 @@ package struct BackupRequest: Sendable {
     package var time: Int64
     /// Folders never backed up, however they are reached: the node's own home, as (device, inode).
     package var forbidden: [FileIdentity]
+    /// Nil to store all that there is room for.
+    package var spool: Spool?
 
     package init(
         paths: [RawPath], exclusions: Exclusions, tags: [String] = [], dryRun: Bool = false, host: String, time: Int64,

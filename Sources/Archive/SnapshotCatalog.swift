@@ -26,7 +26,7 @@ extension ArchiveStore {
         do { ids = try vault.snapshots() } catch { throw ArchiveError(.storage, "list the snapshots", "\(error)") }
         for id in ids {
             do {
-                catalog.snapshots.append(try summary(id))
+                if let summary = try summary(id) { catalog.snapshots.append(summary) }
             } catch {
                 switch error.code {
                 // Forgotten since the list was read.
@@ -40,8 +40,8 @@ extension ArchiveStore {
         return catalog
     }
 
-    /// Throws `notFound`, `damaged`, or `notAllowed` without the owner key.
-    private func summary(_ id: SnapshotID) throws(ArchiveError) -> SnapshotSummary {
+    /// Nil for an unfinished one. Throws `notFound`, `damaged`, or `notAllowed` without the owner key.
+    private func summary(_ id: SnapshotID) throws(ArchiveError) -> SnapshotSummary? {
         guard let owner = identity.owner else {
             throw ArchiveError(.notAllowed, "read a snapshot", "this device is write-only: it has no owner key")
         }
@@ -53,6 +53,7 @@ extension ArchiveStore {
         do {
             let opened = try owner.open(record.sealed)
             let contents = try opened.withUnsafeBytes { try SnapshotContents(decoding: $0) }
+            if contents.isUnfinished { return nil }
             return SnapshotSummary(
                 id: id, time: contents.time, host: contents.host, paths: contents.paths, tags: contents.tags,
                 files: Int(clamping: contents.files), directories: Int(clamping: contents.directories),

@@ -46,6 +46,18 @@ package struct SnapshotContents: Hashable, Sendable {
         self.problems = problems
     }
 
+    /// What an unfinished snapshot is known by: no user can give this tag, as it has a comma.
+    private static let unfinishedTag = ",unfinished"
+
+    /// It stands for a backup that has not ended: it has no files, and only keeps packs.
+    package var isUnfinished: Bool { tags == [SnapshotContents.unfinishedTag] }
+
+    package init(unfinishedOn host: String, at time: Int64, _ paths: [RawPath]) {
+        self.init(
+            root: .empty, host: host, time: time, paths: paths, tags: [SnapshotContents.unfinishedTag], files: 0, directories: 0,
+            bytes: 0, users: [], groups: [], problemCount: 0, problems: .empty)
+    }
+
     package func encode() -> [UInt8] {
         var writer = ByteWriter(capacity: 256)
         writer.byte(formatVersion)

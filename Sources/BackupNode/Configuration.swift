@@ -56,6 +56,8 @@ package struct Configuration: Sendable {
     package var reserveBytes = 1 << 30
     /// The most that this node's own packs of data take here, in bytes, once enough peers have proven that they have them; nil to keep all.
     package var localCopyBytes: Int?
+    /// How much more a backup stores here before it waits for peers to take it, in bytes.
+    package var spoolBytes = 4 << 30
     /// Peers to dial where nothing finds them by itself.
     package var peerAddresses: [PeerAddress] = []
     /// Where others reach this node, if that is not where it listens: for invitations.

@@ -44,6 +44,13 @@ extension ConfigurationKey {
                     configuration.localCopyBytes = bytes
                     return true
                 }),
+            ConfigurationKey(
+                name: "peers.spool", expects: "a size of at least 16MiB, as in \"4GiB\"", show: { showSize($0.spoolBytes) },
+                set: { configuration, value in
+                    guard let bytes = bytes(value), bytes >= Limits.packBytesMax else { return false }
+                    configuration.spoolBytes = bytes
+                    return true
+                }),
             addresses("peers.addresses", \.peerAddresses),
             addresses("peers.advertise", \.advertised),
             switchKey("peers.discovery", \.discovers),

@@ -76,6 +76,9 @@ extension Configuration {
         # "20GiB" for the newest data; the rest is then with peers only. A node that does not keep all stores nothing for its owner's others.
         #local_copy = "full"
 
+        # How much more a backup may store here before it waits for peers to take it, where `local_copy` is a size; at least 16MiB.
+        #spool = "4GiB"
+
         # What is always kept free on the vault's disk, whatever other nodes may store here.
         #reserve = "1GiB"
 

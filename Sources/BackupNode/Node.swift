@@ -62,7 +62,13 @@ package final class Node: Sendable {
     package func backUp(
         _ request: BackupRequest, _ progress: Progress, report: @escaping @Sendable (FileProblem) -> Void
     ) throws(NodeError) -> BackupReport {
-        do { return try store.backUp(request, progress: progress, report: report) } catch { throw NodeError(error) }
+        do throws(ArchiveError) {
+            let made = try store.backUp(request, progress: progress, report: report)
+            // What stood for it, and for earlier ones that were cut off, has done its service.
+            let unfinished = request.spool != nil && made.snapshot != nil ? try store.unfinishedSnapshots() : []
+            if !unfinished.isEmpty, let order = try store.forget(unfinished) { try? OrderFolder(home).add(order) }
+            return made
+        } catch { throw NodeError(error) }
     }
 
     package func list(

@@ -103,6 +103,7 @@ final class ProgressDisplay: Sendable {
         parts.append("\(describeBytes(Int(rate)))/s")
         if let left = secondsLeft(bytes, seconds) { parts.append("\(clock(left)) left") }
         let problems = progress.problems.load(ordering: .relaxed)
+        if progress.isWaitingForPeers.load(ordering: .relaxed) { parts.append("waiting for peers to take what is here") }
         if problems > 0 { parts.append(describeCount(problems, "problem")) }
         return String("\(verb)  \(parts.joined(separator: "  "))".prefix(max(10, Standard.columns - 1)))
     }
@@ -119,6 +120,7 @@ final class ProgressDisplay: Sendable {
             "bytes_per_second": .int(Int(rate)),
             "seconds_left": secondsLeft(bytes, seconds).map { .number($0.rounded()) } ?? .null,
             "problems": .int(progress.problems.load(ordering: .relaxed)),
+            "waiting_for_peers": .bool(progress.isWaitingForPeers.load(ordering: .relaxed)),
         ]).text
     }
 }

@@ -14,22 +14,15 @@ struct LocalCopy {
     private let core: DaemonCore
     /// Nil for all.
     private let limitBytes: Int?
-    /// Packs here that hold trees: they stay at hand.
-    private var trees: Set<PackID> = []
+    /// Those that hold trees stay at hand.
+    private var data = DataPacks()
+    /// How many of the oldest could not be let go of lately.
+    private var passedOver = 0
     /// Of packs that are elsewhere, their lengths.
     private var lengths: [PackID: Int] = [:]
     /// Those whose stub a peer has shown.
     private var unproven: Set<PackID> = []
     private var complaint = ""
-
-    /// A pack of data that is here.
-    private struct Local {
-        let id: PackID
-        let fileBytes: Int
-        let seconds: Int64
-        /// Many of these are merged by a sweep, as long as they are here.
-        var isSmall: Bool { fileBytes < Limits.packBytesMax / 4 }
-    }
 
     private static let restMilliseconds = 5_000
     /// In one turn: peers read all that they prove.
@@ -64,14 +57,21 @@ struct LocalCopy {
         guard !core.state.withLock({ $0.isSweeping }) else { return }
         guard let limitBytes else { return try bringBack() }
         try prove()
-        let here = try data()
+        let here = try data.list(core.vault)
         let excess = here.reduce(0) { $0 + $1.fileBytes } - limitBytes
-        guard excess > 0 else { return complain("") }
-        // The oldest go first; small ones last.
-        let order = here.sorted { ($0.isSmall ? 1 : 0, $0.seconds, $0.id) < ($1.isSmall ? 1 : 0, $1.seconds, $1.id) }
-        var chosen: [Local] = []
+        guard excess > 0 else {
+            passedOver = 0
+            return complain("")
+        }
+        // What no snapshot needs is a sweep's, or that of a backup under way.
+        let listed = try core.vault.committedPacks()
+        // The oldest go first; small ones, which a sweep merges as long as they are here, last.
+        func isSmall(_ pack: DataPacks.Local) -> Int { pack.fileBytes < Limits.packBytesMax / 4 ? 1 : 0 }
+        let order = here.filter { listed.contains($0.id) }
+            .sorted { (isSmall($0), $0.seconds, $0.id) < (isSmall($1), $1.seconds, $1.id) }
+        var chosen: [DataPacks.Local] = []
         var bytes = 0
-        for pack in order where bytes < excess && chosen.count < LocalCopy.packsMax {
+        for pack in order.dropFirst(passedOver) where bytes < excess && chosen.count < LocalCopy.packsMax {
             chosen.append(pack)
             bytes += pack.fileBytes
         }
@@ -83,6 +83,8 @@ struct LocalCopy {
                 "\(describeCount(removed.count, "pack")) are with peers only now, as \(core.configuration.replicas) of them have proven"
             )
         }
+        // Others may be let go of where these cannot.
+        passedOver = removed.isEmpty && !chosen.isEmpty ? passedOver + chosen.count : 0
         complain(
             removed.isEmpty
                 ? "more of the own backups is here than `local_copy` says, until \(core.configuration.replicas) peers prove that they have it"
@@ -104,44 +106,6 @@ struct LocalCopy {
         lengths = found
         unproven = hints
         core.elsewhereBytes.store(found.values.reduce(0, +), ordering: .relaxed)
-    }
-
-    /// The packs of data that are here.
-    private mutating func data() throws(VaultError) -> [Local] {
-        var found: [Local] = []
-        var seen: Set<PackID> = []
-        try core.vault.forEachPack { pack throws(VaultError) in
-            if trees.contains(pack) {
-                seen.insert(pack)
-                return
-            }
-            guard let bytes = try core.vault.fileBytes(pack), let seconds = try core.vault.storedSeconds(pack) else { return }
-            found.append(Local(id: pack, fileBytes: bytes, seconds: seconds))
-        }
-        // What a pack holds never changes: its header is read once.
-        let known = kinds
-        var new = known
-        found.removeAll { pack in
-            if known.contains(pack.id) { return false }
-            guard let kind = kind(of: pack.id) else { return true }
-            if kind == .tree { seen.insert(pack.id) } else { new.insert(pack.id) }
-            return kind == .tree
-        }
-        kinds = new.intersection(found.map(\.id))
-        trees = seen
-        return found
-    }
-
-    /// Packs here that are known to hold data.
-    private var kinds: Set<PackID> = []
-
-    /// Nil for one that cannot be read: it is for `check` to mend.
-    private func kind(of pack: PackID) -> PackKind? {
-        var header = [UInt8](repeating: 0, count: PackFrame.headerBytes)
-        return header.withUnsafeMutableBytes { buffer in
-            guard (try? core.vault.readPackChecked(pack, 0..<buffer.count, into: buffer)) != nil else { return nil }
-            return try? PackFrame.kind(ofHeader: UnsafeRawBufferPointer(buffer))
-        }
     }
 
     // MARK: Letting go

@@ -146,7 +146,7 @@ extension Vault {
     }
 
     /// The packs that committed snapshots need: 32 bytes each. Snapshots that are forgotten meanwhile may be left out.
-    func committedPacks() throws(VaultError) -> Set<PackID> {
+    package func committedPacks() throws(VaultError) -> Set<PackID> {
         var packs: Set<PackID> = []
         var seen: Set<PageID> = []
         for id in try snapshots() {

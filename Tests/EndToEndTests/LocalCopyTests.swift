@@ -109,6 +109,42 @@ import Testing
         #expect(alone.code == 1 && alone.errorText.contains("only peers have"), "\(alone.summary)")
     }
 
+    @Test("a backup of more than there may be here goes on as peers take it, and leaves no more than that")
+    func spool() throws {
+        var random = Randomness.forTest("LocalCopy.spool")
+        let scratch = try Scratch()
+        let settings =
+            LocalCopyTests.laptop.replacingOccurrences(of: "replicas = 2", with: "replicas = 1") + "spool = \"32MiB\"\n"
+        let mine = try Home.make(scratch.path("mine"), settings: settings)
+        let keeper = try Home.make(scratch.path("keeper"), settings: LocalCopyTests.keeper)
+        let path = scratch.path("source")
+        let source = try scratch.makeFolder("source")
+        for name in 0..<8 { try source.write("\(name)", random.bytes(20_000_000)) }
+        let me = try RunningNode(mine)
+        try pair(mine, keeper)
+        let node = try RunningNode(keeper)
+        try wait("they meet") { try online(mine).count == 1 }
+        let backup = try mine.start("backup", "--wait", "--json", "--progress", "json", path)
+        var most = 0
+        while !backup.endsWithin(seconds: 0.1) { most = max(most, try packBytes(mine)) }
+        let outcome = try backup.finish(timeoutSeconds: 300)
+        #expect(outcome.code == 0, "\(outcome.summary)")
+        // Packs that are being made, or written beside their place, come on top of both bounds.
+        #expect(most > 16 << 20 && most < 100 << 20, "\(most)")
+        #expect(
+            outcome.errorText.contains("\"waiting_for_peers\":true") || outcome.errorText.contains("\"waiting_for_peers\": true"))
+        #expect(try mine.snapshots().count == 1)
+        try wait("no more is here than may be", seconds: 60) { try packBytes(mine) < 3 << 20 }
+        try wait("the peer forgets what stood for it", seconds: 60) {
+            try mine.succeed("peers", "--json").array().first?["snapshots"] as? Int == 1
+        }
+        try mine.restore("latest", to: scratch.path("back"))
+        try requireEqual(scratch.path("back"), path, "from the peer")
+        #expect(try mine.succeed("check", "--json").object()["clean"] as? Bool == true)
+        #expect(try node.stop().code == 0)
+        #expect(try me.stop().code == 0)
+    }
+
     @Test("with a full copy wanted again, all comes back")
     func comesBack() throws {
         var random = Randomness.forTest("LocalCopy.comesBack")

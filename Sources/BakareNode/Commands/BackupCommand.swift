@@ -56,10 +56,17 @@ struct BackupCommand: NodeCommand {
         options.dryRun = dryRun
         let configuration = try session.configuration(writing: true)
         let keys = try session.keys()
-        let request = try session.home.backupRequest(options, configuration, session.environment, now: currentTime())
+        var request = try session.home.backupRequest(options, configuration, session.environment, now: currentTime())
         let node = try Node(session.home, keys, configuration)
         for path in request.paths { session.detail("backing up \(path)") }
         let running = try? RunningNode.find(session.home)
+        if let bytes = configuration.localCopyBytes, !keys.isWriteOnly, configuration.role != .persister {
+            let home = session.home
+            request.spool = Spool(limitBytes: bytes + configuration.spoolBytes, stepBytes: configuration.spoolBytes / 4) {
+                guard let running = try? RunningNode.find(home) else { return false }
+                return (try? running.changed()) != nil
+            }
+        }
         let report = try session.run("backing up") { progress, problem throws(NodeError) in
             let work = { () throws(NodeError) in try node.backUp(request, progress, report: problem) }
             guard let running else { return try work() }
