@@ -21,7 +21,7 @@ deps:
 	@.ci/deps build test
 
 build: deps
-	@[ -e $(BINARY) ] || echo "The first build fetches and compiles everything: 5 to 10 minutes on two cores."
+	@[ -e $(BINARY) ] || echo "The first build fetches and compiles everything: 5 to 12 minutes on two cores."
 	swift build -c release --product bakare-node
 
 test: deps lint

@@ -22,7 +22,6 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: "\(name)Tests", dependencies: dependencies, swiftSettings: strict)
 }
 
-let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -31,7 +30,6 @@ let package = Package(
     name: "bakare",
     products: [.executable(name: "bakare-node", targets: ["BakareNode"])],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     ],
@@ -45,7 +43,7 @@ let package = Package(
         .target(name: "CLinux"),
 
         module("BackupFormat", []),
-        module("Cryptography", ["BackupFormat", "CSodium", "COpenSSL", crypto]),
+        module("Cryptography", ["BackupFormat", "CSodium", "COpenSSL"]),
         module("Chunking", ["BackupFormat", "CZstd"]),
         module("HostFiles", ["BackupFormat", "CLinux", "CISAL"]),
         module("Vault", ["Cryptography", "HostFiles", "BackupFormat"]),

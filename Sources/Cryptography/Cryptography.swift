@@ -2,8 +2,8 @@
 //
 // This module does no I/O, reads no clock and keeps no state but keys. It must never: return plaintext whose tag has not
 // been checked, use a nonce twice under one key, compare secrets byte by byte with an early exit, log or describe a
-// secret, or invent a primitive. SHA-256 comes from swift-crypto (it uses the processor's SHA instructions),
-// ChaCha20-Poly1305 of long messages from OpenSSL's libcrypto, all else from libsodium. Every derivation has a domain of its own, listed in `Domain`.
+// secret, or invent a primitive. SHA-256, and ChaCha20-Poly1305 of long messages, come from OpenSSL's
+// libcrypto, which uses what the processor has for them; all else comes from libsodium. Every derivation has a domain of its own, listed in `Domain`.
 
 internal import CSodium
 

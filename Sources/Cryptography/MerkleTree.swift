@@ -1,4 +1,3 @@
-internal import Crypto
 package import BackupFormat
 
 /// The hash tree whose root names a pack: SHA-256 over leaves of 4 KiB.
@@ -136,9 +135,9 @@ package struct MerkleHasher {
     package private(set) var byteCount = 0
 
     /// A hasher that has already taken the byte 0x00 that marks a leaf.
-    private static let emptyLeaf: SHA256 = {
-        var hasher = SHA256()
-        withUnsafeBytes(of: UInt8(0)) { hasher.update(bufferPointer: $0) }
+    private static let emptyLeaf: SHA256Stream = {
+        var hasher = SHA256Stream()
+        withUnsafeBytes(of: UInt8(0)) { hasher.append($0) }
         return hasher
     }()
 
@@ -152,7 +151,7 @@ package struct MerkleHasher {
         var rest = buffer[...]
         if partialBytes > 0 {
             let taken = min(rest.count, Limits.leafBytes - partialBytes)
-            partial.update(bufferPointer: UnsafeRawBufferPointer(rebasing: rest.prefix(taken)))
+            partial.append(UnsafeRawBufferPointer(rebasing: rest.prefix(taken)))
             partialBytes += taken
             rest = rest.dropFirst(taken)
             guard partialBytes == Limits.leafBytes else { return }
@@ -165,7 +164,7 @@ package struct MerkleHasher {
             rest = rest.dropFirst(Limits.leafBytes)
         }
         if !rest.isEmpty {
-            partial.update(bufferPointer: UnsafeRawBufferPointer(rebasing: rest))
+            partial.append(UnsafeRawBufferPointer(rebasing: rest))
             partialBytes = rest.count
         }
     }
@@ -173,8 +172,8 @@ package struct MerkleHasher {
     /// The hash of one leaf of at most 4 KiB.
     static func leaf(_ bytes: UnsafeRawBufferPointer) -> Bytes32 {
         var hasher = emptyLeaf
-        hasher.update(bufferPointer: bytes)
-        return hasher.finish()
+        hasher.append(bytes)
+        return hasher.end()
     }
 
     /// The tree over everything appended.
