@@ -32,8 +32,8 @@ package final class PeerPacks: PackSource {
     private let state = ConditionLock(State())
 
     private static let failuresMax = 5
-    /// A share of the command's memory for parts of packs, each of 1 MiB.
-    private static let memoryShare = 5
+    /// What the command needs for all else, in bytes; two thirds of the rest are for parts of packs, each of 1 MiB.
+    private static let otherBytes = 112 << 20
     private static let dialledMax = 32
 
     /// Nil where nothing can be read, without the owner key. `log` takes lines for people.
@@ -51,7 +51,8 @@ package final class PeerPacks: PackSource {
         }
         let all = known + configuration.peerAddresses.map { [$0] }
         candidates = Array(all.filter { !$0.isEmpty }.prefix(PeerPacks.dialledMax))
-        let blocks = min(64, configuration.memoryBytes / PeerPacks.memoryShare / Limits.bulkBytesMax)
+        let spareBytes = (configuration.memoryBytes - PeerPacks.otherBytes) / 3 * 2
+        let blocks = min(128, max(8, spareBytes / Limits.bulkBytesMax))
         reader = PackReader(blocksMax: blocks, progress: ReplicationProgress(isStopping: { progress.isStopping }))
     }
 

@@ -27,6 +27,8 @@ package final class PackReader: Sendable {
         var giver: Int?
         /// Who has given wrong bytes of it.
         var avoided: Set<Int> = []
+        /// A thread has wanted some of it; others came ahead of being wanted.
+        var wasRead = false
         /// Threads that wait for it.
         var waiting = 0
         var used: UInt64 = 0
@@ -167,6 +169,8 @@ extension PackReader.State {
     private static let blockBytes = Limits.bulkBytesMax
     /// Requests that one peer has at once; each side's window holds about as much.
     private static let perPeerMax = 6
+    /// Of all blocks, what one place that is read from may have ahead.
+    private static let aheadShare = 12
 
     mutating func begin(_ key: PackReader.Key, isAgain: Bool) {
         if isAgain, let giver = blocks[key]?.giver {
@@ -175,6 +179,7 @@ extension PackReader.State {
             blocks[key]?.giver = nil
         }
         touch(key)
+        blocks[key]?.wasRead = true
         blocks[key]?.waiting += 1
     }
 
@@ -221,7 +226,8 @@ extension PackReader.State {
         guard isInRow, room > 0 else { return [] }
         var keys: [PackReader.Key] = []
         var key = PackReader.Key(pack: pack, number: number)
-        for _ in 0..<blocksMax / 2 where room > 0 {
+        // Several threads read at several places, and what each has ahead must not push out what another has.
+        for _ in 0..<max(1, blocksMax / PackReader.State.aheadShare) where room > 0 {
             guard let total = totals[key.pack] else { break }
             if (key.number + 1) * PackReader.State.blockBytes < total {
                 key = PackReader.Key(pack: key.pack, number: key.number + 1)
@@ -267,10 +273,15 @@ extension PackReader.State {
         letGo()
     }
 
-    /// Keeps to the memory: the blocks that were used longest ago go, but none that a thread waits for.
+    /// Keeps to the memory: the blocks that were used longest ago go, but none that a thread waits for, and those that are still to be
+    /// wanted only after all others, unless nobody wanted them for long.
     private mutating func letGo() {
         while blocks.count > blocksMax {
-            let oldest = blocks.filter { $0.value.waiting == 0 && $0.value.asked.isEmpty }.min { $0.value.used < $1.value.used }
+            let longAgo = uses > UInt64(8 * blocksMax) ? uses - UInt64(8 * blocksMax) : 0
+            func rank(_ block: PackReader.Block) -> (Int, UInt64) {
+                (block.wasRead || block.used < longAgo ? 0 : 1, block.used)
+            }
+            let oldest = blocks.filter { $0.value.waiting == 0 && $0.value.asked.isEmpty }.min { rank($0.value) < rank($1.value) }
             guard let oldest else { return }
             blocks[oldest.key] = nil
         }

@@ -106,18 +106,27 @@ extension Vault {
             }
         }
         try sync()
-        // Whoever counts on this vault for something asks again.
-        if !ready.isEmpty { _ = try newGeneration() }
+        guard !ready.isEmpty else { return [] }
+        // Whoever counts on this vault for something asks again. And no pack is removed where it belongs: while this one slept, it may have been
+        // forgotten, swept with its stub, stored anew and committed. In the trash, at a path that no other has, it is still found by
+        // whoever needs it; only while its stub stands is it removed from there.
+        let generation = try newGeneration()
         var removed: [PackID] = []
         for pack in ready {
+            let place = trashFolder(generation).appending(Stored.pack(pack).trashName)
             do throws(HostFilesError) {
-                try disk.unlink(home(.pack(pack)))
-                removed.append(pack)
+                try disk.rename(home(.pack(pack)), to: place)
+                if try disk.status(home(.stub(pack))) != nil {
+                    try disk.unlink(place)
+                    removed.append(pack)
+                }
             } catch {
                 if error.code != .notFound { throw VaultError(error, "remove", "pack \(pack)") }
             }
+            _ = try moveHome(.pack(pack), from: generation)
             state.withLock { $0.openPacks.remove(pack) }
         }
+        try sync()
         return removed
     }
 

@@ -12,7 +12,7 @@ import Vault
 @Suite("Vault in several processes") struct VaultInterleavingTests {
     typealias Actor = @Sendable (Vault) throws -> [SnapshotID]
 
-    /// The vault before: snapshot 1 with packs 0, 1 and 5; packs 2, 3 and page b stored and unreferenced, or in the trash.
+    /// The vault before: snapshot 1 with packs 0, 1, 5 and 12; packs 2, 3 and page b stored and unreferenced, or in the trash.
     struct Stage {
         let world = VaultWorld.shared
         let disk: SimulatedDisk
@@ -33,7 +33,7 @@ import Vault
 
         private init(sweeping: Bool) throws {
             disk = SimulatedDisk()
-            a = try world.page([0, 1, 5])
+            a = try world.page([0, 1, 5, 12])
             b = try world.page([2, 3])
             c = try world.page([3, 4])
             let vault = try open(disk)
@@ -68,6 +68,15 @@ import Vault
             let order = world.forget([world.record(1, [a]).id])
             return { vault in
                 try vault.forget(order)
+                return []
+            }
+        }
+
+        /// Lets go of the one pack of snapshot 1 that peers are said to have.
+        func giver() -> Actor {
+            let pack = world.packs[12].id
+            return { vault in
+                _ = try vault.replaceByStubs([pack])
                 return []
             }
         }
@@ -121,7 +130,7 @@ import Vault
         func check(_ what: @autoclosure () -> String, gone: Set<SnapshotID> = []) throws {
             let vault = try stage.open(stage.disk)
             do {
-                let found = Set(try VaultChecker(vault: vault).requireWhole())
+                let found = Set(try VaultChecker(vault: vault).requireWhole(allowsStubs: true))
                 for id in results.committed where !gone.contains(id) { #expect(found.contains(id), "\(what()): lost \(id)") }
             } catch { Issue.record("\(what()): \(error)") }
         }
@@ -181,6 +190,24 @@ import Vault
     @Test("a commit stopped anywhere while the snapshot it shares pages with is forgotten and swept", arguments: [false, true])
     func stoppedCommitOfShared(_ trashed: Bool) throws {
         try stopEverywhere("commit", trashed: trashed) { [$0.publisher(2, [$0.a, $0.b]), $0.forgetter(), $0.sweeper(times: 2)] }
+    }
+
+    @Test(
+        "a pack let go of, stopped anywhere, while the only snapshot that needs it is forgotten, swept, and another commit counts on it"
+    )
+    func stoppedLettingGo() throws {
+        try stopEverywhere("letting go", trashed: false) {
+            [$0.giver(), $0.publisher(2, [$0.a, $0.b]), $0.forgetter(), $0.sweeper(times: 2)]
+        }
+        try stopEverywhere("letting go", trashed: false) {
+            [$0.giver(), $0.forgetter(), $0.sweeper(times: 2), $0.publisher(2, [$0.a, $0.b])]
+        }
+        try stopEverywhere("commit", trashed: false) {
+            [$0.publisher(2, [$0.a, $0.b]), $0.giver(), $0.forgetter(), $0.sweeper(times: 2)]
+        }
+        try stopEverywhere("sweep", trashed: false) {
+            [$0.sweeper(times: 2), $0.giver(), $0.forgetter(), $0.publisher(2, [$0.a, $0.b]), $0.giver()]
+        }
     }
 
     @Test("a sweep stopped anywhere while commits and another sweep run", arguments: [false, true])
