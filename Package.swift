@@ -69,6 +69,15 @@ let package = Package(
             dependencies: ["Daemon", "Peers", "BackupNode", "Archive", "HostFiles", "BackupFormat", arguments],
             swiftSettings: strict),
 
+        .target(
+            name: "Simulation",
+            dependencies: [
+                "Daemon", "BackupNode", "Archive", "Peers", "Replication", "Placement", "PeerProtocol", "Ledger", "Vault", "Cryptography",
+                "HostFiles", "BackupFormat", "CSodium",
+            ], path: "Simulations/Simulation", swiftSettings: strict),
+        .executableTarget(
+            name: "Simulate", dependencies: ["Simulation"], path: "Simulations/Simulate", swiftSettings: strict),
+
         tests("BackupFormat", ["BackupFormat"]),
         tests("Cryptography", ["Cryptography", "BackupFormat", "CSodium", "TestSupport"]),
         tests("Chunking", ["Chunking", "BackupFormat"]),

@@ -86,13 +86,6 @@ extension RawPath {
     }
 }
 
-/// Nanoseconds since 1970, by the machine's clock.
-package func currentTime() -> Int64 {
-    var now = timespec()
-    clock_gettime(CLOCK_REALTIME, &now)
-    return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
-}
-
 /// The machine's name.
 package func machineName() -> String {
     var buffer = [CChar](repeating: 0, count: 256)

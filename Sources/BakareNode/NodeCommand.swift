@@ -4,6 +4,7 @@ internal import BackupFormat
 internal import BackupNode
 internal import Daemon
 internal import Synchronization
+internal import HostFiles
 
 /// Options that every command takes.
 struct GlobalOptions: ParsableArguments {

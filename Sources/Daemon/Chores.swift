@@ -5,14 +5,14 @@ internal import Peers
 
 /// What is done once a day, on a thread of its own: sweeps, of this node's own vault and of what is kept for others; and letting go of
 /// what belongs to friends who have left.
-struct Chores: Sendable {
+package struct Chores: Sendable {
     private let core: DaemonCore
 
     private static let daySeconds: Int64 = 86_400
     /// What is kept for somebody who has left stays for so long: they may come back, or recover.
     static let leavingGraceSeconds: Int64 = 30 * daySeconds
 
-    init(_ core: DaemonCore) { self.core = core }
+    package init(_ core: DaemonCore) { self.core = core }
 
     /// Its time of change is when the chores were done last.
     private var marker: RawPath { core.home.ledgerDirectory.appending("swept") }
@@ -39,7 +39,7 @@ struct Chores: Sendable {
         return overflow || passed < 0 || passed >= Chores.daySeconds
     }
 
-    func tidyOthers() {
+    package func tidyOthers() {
         let (book, now) = (core.state.withLock { $0.roster.book }, core.now)
         for owner in (try? core.service.owners()) ?? [] where owner != core.owner && !core.isStopping {
             do {
@@ -108,12 +108,9 @@ struct ScheduledBackups: Sendable {
 
     private func backUp() -> Bool {
         let began = core.now
-        core.state.withLock { $0.backupsRunning += 1 }
+        core.backupRuns(true)
         let code = runCommand("backup", core)
-        core.state.withLock { state in
-            state.backupsRunning -= 1
-            state.pokes += 1
-        }
+        core.backupRuns(false)
         switch code {
         case 0, 3:
             // The time of the marker is the end; what changed meanwhile is in the next one.

@@ -4,7 +4,6 @@ internal import Control
 internal import Cryptography
 internal import HostFiles
 internal import Ledger
-internal import NodeRuntime
 
 /// What commands may ask of the running node.
 enum ControlVerb: String {
@@ -44,12 +43,9 @@ func answerControl(_ call: ControlCall, _ core: DaemonCore) -> ControlReply {
         core.poke()
         return .result([])
     case .backup:
-        core.state.withLock { $0.backupsRunning += 1 }
+        core.backupRuns(true)
         core.waitUntilGone(call)
-        core.state.withLock { state in
-            state.backupsRunning -= 1
-            state.pokes += 1
-        }
+        core.backupRuns(false)
         return .result([])
     case .fetch:
         guard call.request.arguments.count == 2 else { return .failed(code: 64, message: "fetch: two arguments are due") }
@@ -92,7 +88,7 @@ extension DaemonCore {
             if count != shown { call.progress(count.bytes) }
             shown = count
             let present = state.withLock { state in
-                state.sessions.values.filter { $0.isPaired && $0.ended == nil }.map { session in
+                state.sessions.filter { $0.isPaired && $0.ended == nil }.map { session in
                     (device: session.device, isDone: (state.finished[ObjectIdentifier(session)] ?? -1) >= started)
                 }
             }

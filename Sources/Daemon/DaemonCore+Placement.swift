@@ -35,7 +35,7 @@ extension DaemonCore {
     private func candidates() -> (candidates: [Candidate], full: Set<DeviceID>) {
         let now = now
         let (devices, sessions, replicas, full) = state.withLock { state in
-            (state.roster.peers, Array(state.sessions.values), state.replicas, state.full)
+            (state.roster.peers, state.sessions, state.replicas, state.full)
         }
         var granted: [DeviceID: UInt64] = [:]
         for session in sessions where session.isPaired && session.ended == nil {

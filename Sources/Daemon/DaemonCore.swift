@@ -1,16 +1,15 @@
-internal import BackupFormat
-internal import BackupNode
+package import BackupFormat
+package import BackupNode
 internal import Cryptography
-internal import Discovery
+package import Discovery
 internal import HostFiles
 internal import Ledger
-internal import NodeRuntime
-internal import PeerProtocol
-internal import Peers
+package import PeerProtocol
+package import Peers
 internal import Placement
 internal import Replication
 internal import Synchronization
-internal import Vault
+package import Vault
 
 /// How `memory` is shared out to what peers send.
 struct DaemonMemory: Sendable {
@@ -30,16 +29,27 @@ struct DaemonMemory: Sendable {
     }
 }
 
+/// How often a node looks for something to do where nothing tells it.
+package struct DaemonPace: Sendable {
+    /// Between two looks at what a peer should have.
+    package var roundMilliseconds = 600_000
+    /// After something went wrong with a peer.
+    package var retryMilliseconds = 30_000
+
+    package init() {}
+}
+
 /// What all parts of a running node share. Locks are held for moments, never while anything waits.
-final class DaemonCore: Sendable {
-    let home: Home
-    let keys: HomeKeys
-    let configuration: Configuration
-    let vault: Vault
+package final class DaemonCore: Sendable {
+    package let home: Home
+    package let keys: HomeKeys
+    package let configuration: Configuration
+    package let vault: Vault
     let bookFile: PeerBookFile
-    let service: VaultService
-    let orders: OrderFolder
+    package let service: VaultService
+    package let orders: OrderFolder
     let memory: DaemonMemory
+    let pace: DaemonPace
     /// Takes lines for people, and never waits.
     let log: @Sendable (String) -> Void
     let state: ConditionLock<State>
@@ -55,7 +65,8 @@ final class DaemonCore: Sendable {
 
     struct State {
         var roster: Roster
-        var sessions: [ObjectIdentifier: PeerSession] = [:]
+        /// In the order in which they began.
+        var sessions: [PeerSession] = []
         var replicas: ReplicaTable
         var areReplicasUnsaved = false
         /// Peers that had no room when they were asked last.
@@ -88,13 +99,15 @@ final class DaemonCore: Sendable {
         }
     }
 
-    init(
-        _ home: Home, _ keys: HomeKeys, _ configuration: Configuration, log: @escaping @Sendable (String) -> Void
+    package init(
+        _ home: Home, _ keys: HomeKeys, _ configuration: Configuration, pace: DaemonPace = DaemonPace(),
+        log: @escaping @Sendable (String) -> Void
     ) throws(NodeError) {
         self.home = home
         self.keys = keys
         self.configuration = configuration
         self.log = log
+        self.pace = pace
         memory = DaemonMemory(memoryBytes: configuration.memoryBytes)
         guard let certificate = keys.identity.certificate else {
             throw NodeError(.key, "start", "this node has no certificate of its owner", path: home.keysDirectory)
@@ -155,15 +168,15 @@ final class DaemonCore: Sendable {
     /// Seconds since 1970.
     var now: Int64 { currentTime() / 1_000_000_000 }
     var owner: OwnerID { keys.publisher.owner }
-    var basis: SessionBasis { currentBasis.withLock { $0 } }
+    package var basis: SessionBasis { currentBasis.withLock { $0 } }
 
-    func begin(listening: PeerAddress, _ dialling: Dialling) {
+    package func begin(listening: PeerAddress, _ dialling: Dialling) {
         state.withLock { $0.listening = listening }
         self.dialling.withLock { $0 = dialling }
     }
 
     /// Dials everyone who is known, at the addresses known now; may be said again at any time.
-    func dialKnown() {
+    package func dialKnown() {
         dialling.withLock { $0?.follow(state.withLock { $0.isStopping ? [] : $0.roster.wanted }) }
     }
 
@@ -173,7 +186,7 @@ final class DaemonCore: Sendable {
     }
 
     /// Something may have to be brought to peers.
-    func poke() { state.withLock { $0.pokes += 1 } }
+    package func poke() { state.withLock { $0.pokes += 1 } }
 
     /// Lets whoever waits for something look again.
     func wake() { state.withLock { _ in } }
@@ -184,16 +197,31 @@ final class DaemonCore: Sendable {
     }
 
     /// Waits for so long, or for the end.
-    func rest(milliseconds: Int) { _ = state.wait(milliseconds: milliseconds) { $0.isStopping ? true : nil } }
+    package func rest(milliseconds: Int) { _ = state.wait(milliseconds: milliseconds) { $0.isStopping ? true : nil } }
+
+    /// Waits for so long, or until there may be something new to bring to peers after what was known at `pokes`, or for the end.
+    package func rest(after pokes: Int, milliseconds: Int) {
+        _ = state.wait(milliseconds: milliseconds) { $0.isStopping || $0.pokes != pokes ? true : nil }
+    }
+
+    package var pokes: Int { state.withLock { $0.pokes } }
+
+    /// Whether a backup, which may be another process's, makes packs now: they are sent as they come.
+    package func backupRuns(_ runs: Bool) {
+        state.withLock { state in
+            state.backupsRunning += runs ? 1 : -1
+            if !runs { state.pokes += 1 }
+        }
+    }
 
     /// Waits for so long, or until no backup runs any more.
     func restDuringBackup(milliseconds: Int) {
         _ = state.wait(milliseconds: milliseconds) { $0.isStopping || $0.backupsRunning == 0 ? true : nil }
     }
 
-    var isStopping: Bool { state.withLock { $0.isStopping } }
+    package var isStopping: Bool { state.withLock { $0.isStopping } }
 
-    func stop() {
+    package func stop() {
         state.withLock { state in
             state.isStopping = true
             state.pokes += 1
@@ -201,7 +229,7 @@ final class DaemonCore: Sendable {
     }
 
     /// After all sessions have ended.
-    func finish() {
+    package func finish() {
         _ = state.wait(milliseconds: 10_000) { $0.sessions.isEmpty && $0.busy.isEmpty ? true : nil }
         saveReplicas()
     }
@@ -209,7 +237,7 @@ final class DaemonCore: Sendable {
     // MARK: The book
 
     /// Takes over the book as it is on disk now: a command may have changed it.
-    func reloadBook() {
+    package func reloadBook() {
         booking.withLock { _ in
             do throws(PeerBookError) { take(try bookFile.read()) } catch { log("\(error)") }
         }
@@ -230,7 +258,7 @@ final class DaemonCore: Sendable {
             let before = state.replicas
             state.replicas.keep(Set(state.roster.peers.map(\.id)))
             if state.replicas != before { state.areReplicasUnsaved = true }
-            let changed = state.sessions.values.filter { state.isOutdated($0) }
+            let changed = state.sessions.filter { state.isOutdated($0) }
             return (changed.filter(\.isPaired), changed.filter { !$0.isPaired })
         }
         let (now, owner) = (now, owner)
@@ -260,11 +288,11 @@ final class DaemonCore: Sendable {
     func add(_ session: PeerSession) {
         let identity = session.connection.peer
         let (isStopping, isOutdated, isCrowded) = state.withLock { state in
-            let ofFriend = state.sessions.values.count { other in
+            let ofFriend = state.sessions.count { other in
                 session.connection.trust == .friend && other.isPaired && other.ended == nil
                     && other.connection.peer.certificate?.owner == identity.certificate?.owner
             }
-            state.sessions[ObjectIdentifier(session.connection)] = session
+            state.sessions.append(session)
             if session.isPaired, let device = identity.certificate?.device {
                 state.updateReplica(device) { $0.lastSeen = now }
             }
@@ -274,14 +302,14 @@ final class DaemonCore: Sendable {
         if isOutdated || isStopping { session.connection.close(session.isPaired && !isStopping ? .unpaired : .leaving) }
     }
 
-    func session(_ connection: PeerConnection) -> PeerSession? {
-        state.withLock { $0.sessions[ObjectIdentifier(connection)] }
+    package func session(_ connection: any PeerChannel) -> PeerSession? {
+        state.withLock { state in state.sessions.first { $0.connection === connection } }
     }
 
     /// A session is over and nobody works for it any more.
     func remove(_ session: PeerSession) {
         state.withLock { state in
-            state.sessions[ObjectIdentifier(session.connection)] = nil
+            state.sessions.removeAll { $0 === session }
             state.finished[ObjectIdentifier(session)] = nil
             guard session.isPaired, let device = session.device else { return }
             state.updateReplica(device) { $0.lastSeen = now }
@@ -301,7 +329,7 @@ final class DaemonCore: Sendable {
     }
 
     /// Writes the table if it has changed: the latest comes last, whoever calls.
-    func saveReplicas() {
+    package func saveReplicas() {
         saving.withLock { _ in
             let table = state.withLock { state in
                 defer { state.areReplicasUnsaved = false }
@@ -324,7 +352,7 @@ final class DaemonCore: Sendable {
             name: keys.identity.certificate?.name ?? machineName())
     }
 
-    func discovered(_ event: DiscoveryEvent) {
+    package func discovered(_ event: DiscoveryEvent) {
         switch event {
         case .available: return
         case .unavailable(let reason):

@@ -42,7 +42,7 @@ extension DaemonCore {
     /// All peers as they stand now: own devices first, then friends', then those that are only announced.
     func peerReports() -> [PeerReport] {
         let (book, announced, sessions, replicas) = state.withLock { state in
-            (state.roster.book, state.roster.announced, Array(state.sessions.values), state.replicas)
+            (state.roster.book, state.roster.announced, state.sessions, state.replicas)
         }
         var reports = PeerReport.known(book, replicas, owner: owner, device: keys.identity.key.id)
         for session in sessions where session.isPaired && session.ended == nil {

@@ -1,28 +1,14 @@
-internal import BackupFormat
+package import BackupFormat
 internal import HostFiles
-internal import NodeRuntime
-internal import PeerProtocol
+package import PeerProtocol
 internal import Peers
-internal import Placement
+package import Placement
 internal import Synchronization
-
-/// What the transport tells, handed on to threads that may wait.
-struct SessionEvents: TransportEvents {
-    private let core: DaemonCore
-
-    init(_ core: DaemonCore) { self.core = core }
-
-    func connected(_ connection: PeerConnection) { PeerSession(connection, core).begin() }
-    func requested(_ connection: PeerConnection, _ request: PeerRequest) { core.session(connection)?.take(request) }
-    func offered(_ connection: PeerConnection, _ offer: Offer) { core.session(connection)?.take(offer) }
-    func disconnected(_ connection: PeerConnection, _ error: PeerProtocolError) { core.session(connection)?.end(error) }
-    func refused(_ error: PeerProtocolError) {}
-}
 
 /// A session with a peer: its requests are answered in order, by threads of their own; what it keeps for this node is brought to it by
 /// another.
-final class PeerSession: Sendable {
-    let connection: PeerConnection
+package final class PeerSession: Sendable {
+    package let connection: any PeerChannel
     private let core: DaemonCore
     private let vaultSession: VaultSession
     let state: ConditionLock<State>
@@ -43,7 +29,7 @@ final class PeerSession: Sendable {
         }
     }
 
-    init(_ connection: PeerConnection, _ core: DaemonCore) {
+    package init(_ connection: any PeerChannel, _ core: DaemonCore) {
         self.connection = connection
         self.core = core
         vaultSession = core.service.session(
@@ -57,14 +43,14 @@ final class PeerSession: Sendable {
     var ended: PeerProtocolError? { state.withLock { $0.end } }
 
     /// What both have agreed on, by what each said last.
-    var agreement: Agreement { state.withLock { $0.agreement } }
+    package var agreement: Agreement { state.withLock { $0.agreement } }
 
     /// Whether both have said what they offer each other.
     var isSettled: Bool { state.withLock { $0.mine != nil && $0.hasOffered } }
 
     var theirOffer: Offer { state.withLock { $0.theirs } }
 
-    func begin() {
+    package func begin() {
         core.add(self)
         var isServed = start("serve") { $0.serve() }
         if isPaired, isServed {
@@ -109,9 +95,9 @@ final class PeerSession: Sendable {
 
     // MARK: From the event loop
 
-    func take(_ request: PeerRequest) { state.withLock { $0.requests.add(request) } }
+    package func take(_ request: PeerRequest) { state.withLock { $0.requests.add(request) } }
 
-    func take(_ offer: Offer) {
+    package func take(_ offer: Offer) {
         // Only whoever believes in an agreement sends offers: tell those who were away when it was ended.
         if !isPaired, core.state.withLock({ $0.roster.hasLeft(connection.peer) }) { return connection.close(.unpaired) }
         let isNews = state.withLock { state in
@@ -124,7 +110,7 @@ final class PeerSession: Sendable {
         if isNews { core.poke() }
     }
 
-    func end(_ error: PeerProtocolError) {
+    package func end(_ error: PeerProtocolError) {
         let isFirst = state.withLock { state in
             defer { state.end = state.end ?? error }
             return state.end == nil

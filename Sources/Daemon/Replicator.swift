@@ -2,7 +2,6 @@ internal import BackupFormat
 internal import BackupNode
 internal import HostFiles
 internal import Ledger
-internal import NodeRuntime
 internal import PeerProtocol
 internal import Placement
 internal import Replication
@@ -19,8 +18,6 @@ struct Replicator {
     private static let auditPacks = 64
     /// And of those that a new snapshot needs.
     private static let samplePacks = 8
-    private static let retryMilliseconds = 30_000
-    private static let roundMilliseconds = 600_000
     /// While a backup runs, its packs are sent as they are made.
     private static let aheadMilliseconds = 200
 
@@ -34,14 +31,14 @@ struct Replicator {
         /// What has been dealt with.
         var pokes = -1
         var ahead: Set<PackID> = []
-        var pause = Replicator.roundMilliseconds
+        var pause = core.pace.roundMilliseconds
         while let wake = next(after: pokes, milliseconds: pause) {
             guard core.claim(device, session) else {
                 // Another session with the same peer is at it, and about to end.
                 core.rest(milliseconds: Replicator.aheadMilliseconds)
                 continue
             }
-            pause = Replicator.roundMilliseconds
+            pause = core.pace.roundMilliseconds
             var isFinal = true
             var hasSent = false
             do throws(ReplicationError) {
@@ -49,7 +46,7 @@ struct Replicator {
                 if wake.isBackupRunning, core.keepsForThisNode(session) { hasSent = try sendAhead(&ahead) } else { ahead = [] }
             } catch {
                 note(error, device)
-                pause = Replicator.retryMilliseconds
+                pause = core.pace.retryMilliseconds
                 isFinal = error.code != .cutOff && error.code != .stopped
             }
             pokes = wake.pokes
@@ -172,7 +169,8 @@ struct Replicator {
         case .none: return
         case .sample:
             let new = held.keys.filter { before.snapshots[$0] != held[$0] }
-            let some = try check.packs(of: new).shuffled().prefix(Replicator.samplePacks)
+            var random = RandomNumbers()
+            let some = try check.packs(of: new).shuffled(using: &random).prefix(Replicator.samplePacks)
             if try check.audit(Array(some), seed: .random()).lost.isEmpty {
                 return core.updateReplica(device) { $0.snapshots = held }
             }
@@ -181,7 +179,8 @@ struct Replicator {
         let packs = try check.packs(of: held.keys)
         let (missing, _) = try check.missing(of: packs)
         var lost = missing
-        let sample = packs.shuffled().prefix(Replicator.auditPacks)
+        var random = RandomNumbers()
+        let sample = packs.shuffled(using: &random).prefix(Replicator.auditPacks)
         lost += try check.audit(Array(sample), seed: .random()).lost.filter { !missing.contains($0) }
         if !lost.isEmpty {
             core.updateReplica(device) { $0.isDamaged = true }

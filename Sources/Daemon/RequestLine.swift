@@ -1,5 +1,4 @@
-package import NodeRuntime
-internal import PeerProtocol
+package import PeerProtocol
 
 /// Which of a session's requests is taken in hand next: a value that decides, for several threads.
 ///

@@ -1,11 +1,11 @@
 internal import BackupFormat
 internal import BackupNode
-internal import Discovery
+package import Discovery
 internal import HostFiles
 internal import Vault
 
 /// What is done again and again while a node runs, each at its own pace. Called several times a second, on one thread.
-struct Upkeep {
+package struct Upkeep {
     private let core: DaemonCore
     private var offers = Pace(seconds: 2)
     private var saving = Pace(seconds: 5)
@@ -18,9 +18,9 @@ struct Upkeep {
     /// Announced sizes are rounded, so that not every byte is news.
     private static let freeStepBytes: UInt64 = 256 << 20
 
-    init(_ core: DaemonCore) { self.core = core }
+    package init(_ core: DaemonCore) { self.core = core }
 
-    mutating func tick(announce: (Announcement) -> Void) {
+    package mutating func tick(announce: (Announcement) -> Void) {
         let now = core.now
         let pokesNow = core.state.withLock { $0.pokes }
         if offers.isDue(now) || pokesNow != pokes {
@@ -42,7 +42,7 @@ struct Upkeep {
         let free = (try? core.home.disk.freeBytes(core.home.vaultDirectory)).map { UInt64(max(0, $0)) } ?? 0
         let wanted = core.wantedBytes
         let step = Upkeep.freeStepBytes
-        for session in core.state.withLock({ Array($0.sessions.values) }) {
+        for session in core.state.withLock({ $0.sessions }) {
             session.renewOffer(freeBytes: free / step * step, wantedBytes: wanted)
         }
     }

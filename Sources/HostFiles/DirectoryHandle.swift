@@ -168,7 +168,7 @@ private func openWithoutAccessTime(_ directory: Int32, _ name: UnsafeRawBufferPo
             wanted = flags
         } else if result == linux_would_block && attempts < 100 {
             attempts += 1
-            linux_sleep_milliseconds(50)
+            sleep(milliseconds: 50)
         } else {
             return result
         }

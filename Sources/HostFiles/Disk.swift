@@ -85,11 +85,11 @@ extension Disk {
 
     /// Waits until it can take the directory; nil when `milliseconds` have passed before.
     package func lock(_ directory: RawPath, waitingMilliseconds: Int) throws(HostFilesError) -> (any DiskLock)? {
-        let deadline = linux_monotonic_nanoseconds() &+ UInt64(max(0, waitingMilliseconds)) &* 1_000_000
+        let deadline = monotonicNanoseconds() &+ UInt64(max(0, waitingMilliseconds)) &* 1_000_000
         while true {
             if let lock = try lock(directory) { return lock }
-            guard linux_monotonic_nanoseconds() < deadline else { return nil }
-            linux_sleep_milliseconds(5)
+            guard monotonicNanoseconds() < deadline else { return nil }
+            sleep(milliseconds: 5)
         }
     }
 

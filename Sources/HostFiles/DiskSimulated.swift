@@ -14,6 +14,8 @@ package final class SimulatedDisk: Disk {
         package var fullFromOperation: Int?
         /// File bytes that fit.
         package var capacityBytes: Int?
+        /// One in so many operations fails, for no reason that lasts.
+        package var errorOneIn: Int?
 
         package init(crashAtOperation: Int? = nil, fullFromOperation: Int? = nil, capacityBytes: Int? = nil) {
             self.crashAtOperation = crashAtOperation
@@ -24,7 +26,8 @@ package final class SimulatedDisk: Disk {
 
     private let state: Mutex<SimulatedDiskState>
 
-    package init() { state = Mutex(SimulatedDiskState()) }
+    /// Without `keepsLog`, ``log`` stays empty. `seed` is for ``Faults/errorOneIn``.
+    package init(keepsLog: Bool = true, seed: UInt64 = 0) { state = Mutex(SimulatedDiskState(keepsLog: keepsLog, seed: seed)) }
 
     /// A disk that holds what `other` holds now, and goes its own way.
     package init(copying other: SimulatedDisk) { state = Mutex(other.state.withLock { $0 }) }
@@ -50,6 +53,12 @@ package final class SimulatedDisk: Disk {
     /// Cuts the power, if that has not happened, and starts again with what the disk kept. Open files are gone.
     package func restart(seed: UInt64) { state.withLock { $0.restart(seed: seed) } }
 
+    /// Cuts the power now.
+    package func cutPower() { state.withLock { $0.cutPower() } }
+
+    /// Bytes of all files.
+    package var usedBytes: Int { state.withLock { $0.usedBytes } }
+
     /// Every file under `path` with its bytes, sorted.
     package func files(under path: RawPath) -> [(path: RawPath, bytes: [UInt8])] {
         state.withLock { state in state.files(under: path) }
@@ -61,14 +70,18 @@ package final class SimulatedDisk: Disk {
             guard case .some(let node) = try? state.lookUp(path, "damage") else { return }
             var bytes = state.nodes[node].bytes
             body(&bytes)
-            state.nodes[node].bytes = bytes
+            state.setBytes(of: node, bytes)
             state.nodes[node].durableBytes = bytes
             state.nodes[node].pending = []
         }
     }
 
     package func openForReading(_ path: RawPath) throws(HostFilesError) -> any DiskFile {
-        try locked { state throws(HostFilesError) in SimulatedFile(self, try state.file(path, "open"), state.epoch, path) }
+        try locked { state throws(HostFilesError) in
+            let node = try state.file(path, "open")
+            state.nodes[node].handles += 1
+            return SimulatedFile(self, node, state.epoch, path)
+        }
     }
 
     package func openForUpdating(_ path: RawPath) throws(HostFilesError) -> any DiskFile { try openForReading(path) }
@@ -76,6 +89,7 @@ package final class SimulatedDisk: Disk {
     package func createExclusively(_ path: RawPath, expectedBytes: Int) throws(HostFilesError) -> any DiskFile {
         try locked { state throws(HostFilesError) in
             let node = try state.add(path, isDirectory: false, "create")
+            state.nodes[node].handles += 1
             return SimulatedFile(self, node, state.epoch, path)
         }
     }
@@ -135,6 +149,14 @@ package final class SimulatedDisk: Disk {
         state.withLock { state in if state.epoch == epoch { state.locked.remove(node) } }
     }
 
+    fileprivate func closed(_ node: Int, _ epoch: Int) {
+        state.withLock { state in
+            guard state.epoch == epoch else { return }
+            state.nodes[node].handles -= 1
+            state.release(node)
+        }
+    }
+
     fileprivate func locked<R: Sendable>(
         _ body: (inout sending SimulatedDiskState) throws(HostFilesError) -> R
     ) throws(HostFilesError) -> R {
@@ -162,6 +184,8 @@ private final class SimulatedFile: DiskFile {
         self.epoch = epoch
         self.path = path
     }
+
+    deinit { disk.closed(node, epoch) }
 
     func close() {}
 

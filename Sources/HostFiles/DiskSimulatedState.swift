@@ -10,6 +10,10 @@ struct SimulatedDiskState: Sendable {
         var entries: [RawPath: Int] = [:]
         var durableEntries: [RawPath: Int] = [:]
         var modifiedSeconds: Int64
+        /// Names it has, those that are durable, and open files: without any its bytes are gone.
+        var names = 0
+        var durableNames = 0
+        var handles = 0
     }
 
     enum Write: Sendable {
@@ -38,8 +42,22 @@ struct SimulatedDiskState: Sendable {
     /// Directories that somebody has taken.
     var locked: Set<Int> = []
     private var hasCrashed = false
+    private let keepsLog: Bool
+    private var random: SplitMix
+    /// Of all files that have a name, or had one that is still durable.
+    private(set) var usedBytes = 0
 
-    init() {}
+    init(keepsLog: Bool, seed: UInt64) {
+        self.keepsLog = keepsLog
+        random = SplitMix(state: seed)
+    }
+
+    mutating func cutPower() { hasCrashed = true }
+
+    mutating func setBytes(of node: Int, _ bytes: [UInt8]) {
+        usedBytes += bytes.count - nodes[node].bytes.count
+        nodes[node].bytes = bytes
+    }
 
     func requirePower() throws(HostFilesError) {
         if hasCrashed { throw HostFilesError(.io, "use the disk", detail: "the power is off") }
@@ -53,7 +71,10 @@ struct SimulatedDiskState: Sendable {
             try requirePower()
         }
         operations += 1
-        log.append("\(what) \(path)")
+        if keepsLog { log.append("\(what) \(path)") }
+        if let oneIn = faults.errorOneIn, random.next() % UInt64(oneIn) == 0 {
+            throw HostFilesError(.io, what, path: path, detail: "the disk says so")
+        }
         if needsSpace, let full = faults.fullFromOperation, number >= full {
             throw HostFilesError(.noSpace, what, path: path)
         }
@@ -61,9 +82,7 @@ struct SimulatedDiskState: Sendable {
 
     var freeBytes: Int {
         guard let capacity = faults.capacityBytes else { return Int.max }
-        var used = 0
-        for node in nodes { used += node.bytes.count }
-        return max(0, capacity - used)
+        return max(0, capacity - usedBytes)
     }
 
     // MARK: Names
@@ -100,8 +119,11 @@ struct SimulatedDiskState: Sendable {
 
     private mutating func change(_ places: [(place: Place, node: Int?)]) {
         for (place, node) in places {
+            let before = nodes[place.directory].entries[place.name]
             nodes[place.directory].entries[place.name] = node
             nodes[place.directory].modifiedSeconds = now
+            if let node { nodes[node].names += 1 }
+            if let before { nodes[before].names -= 1 }
         }
         changes.append(Change(places: places))
     }
@@ -124,7 +146,7 @@ struct SimulatedDiskState: Sendable {
         }
         guard nodes[node].entries.isEmpty else { throw HostFilesError(.notEmpty, what, path: path) }
         change([(place, nil)])
-        releaseUnnamed()
+        release(node)
     }
 
     mutating func rename(_ from: RawPath, _ to: RawPath) throws(HostFilesError) {
@@ -151,15 +173,12 @@ struct SimulatedDiskState: Sendable {
         change([(first, other), (second, node)])
     }
 
-    /// Gives back the space of files that have neither a name nor a durable one.
-    private mutating func releaseUnnamed() {
-        guard faults.capacityBytes != nil else { return }
-        var named: Set<Int> = []
-        for node in nodes {
-            named.formUnion(node.entries.values)
-            named.formUnion(node.durableEntries.values)
-        }
-        for index in nodes.indices where index > 0 && !named.contains(index) { nodes[index].bytes = [] }
+    /// Gives back the space of a file that nobody can reach any more.
+    mutating func release(_ node: Int) {
+        guard nodes[node].names <= 0, nodes[node].durableNames <= 0, nodes[node].handles <= 0 else { return }
+        setBytes(of: node, [])
+        nodes[node].durableBytes = []
+        nodes[node].pending = []
     }
 
     /// Makes the changes that touch this directory durable, and those that they follow on.
@@ -180,11 +199,17 @@ struct SimulatedDiskState: Sendable {
         }
         for change in apply.reversed() { makeDurable(change) }
         changes = keep.reversed()
-        releaseUnnamed()
     }
 
     private mutating func makeDurable(_ change: Change) {
-        for (place, node) in change.places { nodes[place.directory].durableEntries[place.name] = node }
+        for (place, node) in change.places {
+            let before = nodes[place.directory].durableEntries[place.name]
+            nodes[place.directory].durableEntries[place.name] = node
+            if let node { nodes[node].durableNames += 1 }
+            guard let before else { continue }
+            nodes[before].durableNames -= 1
+            release(before)
+        }
     }
 
     // MARK: Bytes
@@ -194,7 +219,9 @@ struct SimulatedDiskState: Sendable {
         let growth = max(0, offset + bytes.count - nodes[node].bytes.count)
         var fitting = bytes
         if growth > freeBytes { fitting = Array(bytes.prefix(max(0, bytes.count - growth + freeBytes))) }
+        let before = nodes[node].bytes.count
         SimulatedDiskState.apply(.bytes(offset, fitting), to: &nodes[node].bytes)
+        usedBytes += nodes[node].bytes.count - before
         nodes[node].pending.append(.bytes(offset, fitting))
         nodes[node].modifiedSeconds = now
         if fitting.count < bytes.count { throw HostFilesError(.noSpace, "write", path: path) }
@@ -202,7 +229,9 @@ struct SimulatedDiskState: Sendable {
 
     mutating func truncate(_ node: Int, _ path: RawPath, _ size: Int) throws(HostFilesError) {
         try begin("set the size of", path, needsSpace: true)
+        let before = nodes[node].bytes.count
         SimulatedDiskState.apply(.size(size), to: &nodes[node].bytes)
+        usedBytes += nodes[node].bytes.count - before
         nodes[node].pending.append(.size(size))
         nodes[node].modifiedSeconds = now
     }
@@ -244,7 +273,15 @@ struct SimulatedDiskState: Sendable {
             for write in nodes[index].pending { SimulatedDiskState.tear(write, &random, &nodes[index].durableBytes) }
             nodes[index].bytes = nodes[index].durableBytes
             nodes[index].pending = []
+            nodes[index].handles = 0
+            nodes[index].names = 0
         }
+        for node in nodes { for child in node.entries.values { nodes[child].names += 1 } }
+        for index in nodes.indices {
+            nodes[index].durableNames = nodes[index].names
+            if index > 0 { release(index) }
+        }
+        usedBytes = nodes.reduce(0) { $0 + $1.bytes.count }
         epoch += 1
         hasCrashed = false
         faults = SimulatedDisk.Faults()

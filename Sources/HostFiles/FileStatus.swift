@@ -77,6 +77,14 @@ package struct FileStatus: Sendable, Equatable {
     /// It takes fewer blocks than its size needs, so it may have holes.
     package var mayBeSparse: Bool { blocks < size / 512 }
 
+    /// Two runs of one seed see the same of files that were made alike.
+    private mutating func makeRepeatable(_ turns: any ThreadTurns) {
+        inode = turns.fileNumber(inode)
+        changed = modified
+        device = 1
+        mountID = 1
+    }
+
     @inline(__always)
     init(_ s: linux_status) {
         size = s.size
@@ -92,5 +100,6 @@ package struct FileStatus: Sendable, Equatable {
         deviceNumber = s.device_number
         mountID = s.has_mount_id != 0 ? s.mount_id : 0
         isMountRoot = s.is_mount_root != 0
+        if let installedTurns { makeRepeatable(installedTurns) }
     }
 }

@@ -27,6 +27,10 @@ package final class ConditionLock<State>: @unchecked Sendable {
 
     /// Runs `body` alone, then wakes those that wait for a change. `body` must be short and must not block.
     package func withLock<R>(_ body: (inout State) -> R) -> R {
+        if let turns = installedTurns {
+            defer { if waiting > 0 { turns.wake(ObjectIdentifier(self)) } }
+            return body(&state)
+        }
         pthread_mutex_lock(mutex)
         defer {
             if waiting > 0 { pthread_cond_broadcast(condition) }
@@ -37,6 +41,9 @@ package final class ConditionLock<State>: @unchecked Sendable {
 
     /// Waits until `body` gives a value, trying again at each change.
     package func wait<R>(for body: (inout State) -> R?) -> R {
+        if let turns = installedTurns {
+            while true { if let result = wait(turns, until: nil, for: body) { return result } }
+        }
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         while true {
@@ -52,7 +59,8 @@ package final class ConditionLock<State>: @unchecked Sendable {
 
     /// Waits as `wait(for:)` does, at most `milliseconds`; nil when that time has passed.
     package func wait<R>(milliseconds: Int, for body: (inout State) -> R?) -> R? {
-        let deadline = linux_monotonic_nanoseconds() &+ UInt64(max(0, milliseconds)) &* 1_000_000
+        let deadline = monotonicNanoseconds() &+ UInt64(max(0, milliseconds)) &* 1_000_000
+        if let turns = installedTurns { return wait(turns, until: deadline, for: body) }
         var moment = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
@@ -65,6 +73,26 @@ package final class ConditionLock<State>: @unchecked Sendable {
             waiting += 1
             _ = pthread_cond_timedwait(condition, mutex, &moment)
             waiting -= 1
+        }
+    }
+}
+
+extension ConditionLock {
+    /// The same among threads that take turns, where nobody else runs meanwhile.
+    fileprivate func wait<R>(_ turns: any ThreadTurns, until deadline: UInt64?, for body: (inout State) -> R?) -> R? {
+        if let result = body(&state) {
+            if waiting > 0 { turns.wake(ObjectIdentifier(self)) }
+            return result
+        }
+        waiting += 1
+        defer { waiting -= 1 }
+        return withoutActuallyEscaping(body) { body in
+            var result: R?
+            _ = turns.pause(ObjectIdentifier(self), until: deadline) {
+                result = body(&self.state)
+                return result != nil
+            }
+            return result
         }
     }
 }
@@ -88,6 +116,8 @@ private func makeCondition(_ condition: UnsafeMutablePointer<pthread_cond_t>) {
 package final class WorkerThread: @unchecked Sendable {
     // SAFETY: `handle` is written before init returns; `joined` only under the lock.
     private var handle = pthread_t()
+    /// Its number among threads that take turns.
+    private var turn: Int?
     private let joined = ConditionLock(false)
 
     private final class Start {
@@ -103,6 +133,11 @@ package final class WorkerThread: @unchecked Sendable {
     ///
     /// `stackBytes` is address space; memory is used only as the stack is touched. Nil when the system has no thread left.
     package init?(name: String, stackBytes: Int = 2 << 20, _ body: @escaping @Sendable () -> Void) {
+        if let turns = installedTurns {
+            turn = turns.start(name: name, body)
+            guard turn != nil else { return nil }
+            return
+        }
         let start = Unmanaged.passRetained(Start(name: name, body: body))
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
@@ -124,11 +159,12 @@ package final class WorkerThread: @unchecked Sendable {
     }
 
     deinit {
-        if !joined.withLock({ $0 }) { pthread_detach(handle) }
+        if turn == nil, !joined.withLock({ $0 }) { pthread_detach(handle) }
     }
 
     /// Waits for the end of the closure. Harmless when repeated.
     package func join() {
+        if let turn, let turns = installedTurns { return turns.join(turn) }
         let first = joined.withLock { joined in
             defer { joined = true }
             return !joined

@@ -117,5 +117,6 @@ private let stagingMark = Array(".new-".utf8)
 
 /// A name beside `path` that nobody else uses.
 private func stagedPath(_ path: RawPath) -> RawPath {
-    RawPath(bytes: path.bytes + stagingMark + String(UInt64.random(in: 0...UInt64.max), radix: 16).utf8)
+    var random = RandomNumbers()
+    return RawPath(bytes: path.bytes + stagingMark + String(random.next(), radix: 16).utf8)
 }

@@ -32,7 +32,7 @@ struct IndexFolder: Sendable {
 
     /// A name that no file has or had: 32 random hexadecimal digits.
     static func randomName() -> String {
-        var generator = SystemRandomNumberGenerator()
+        var generator = RandomNumbers()
         let number = (generator.next(), generator.next())
         return withUnsafeBytes(of: number) { hexadecimal($0) }
     }

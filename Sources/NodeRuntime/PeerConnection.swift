@@ -5,7 +5,7 @@ package import PeerProtocol
 /// A session with a peer, for threads that may block. It is handed out when both sides have said hello.
 ///
 /// When the session ends, everybody who waits is told why, and so is everybody who comes later.
-package final class PeerConnection: PeerLink {
+package final class PeerConnection: PeerChannel {
     package let peer: PeerIdentity
     package let trust: Trust
     /// What the peer said of itself at first; ``TransportEvents/offered(_:_:)`` tells of changes.
@@ -65,7 +65,7 @@ package final class PeerConnection: PeerLink {
     package func announce(_ offer: Offer) { driver.onLoop { $0.handle(.offer(offer)) } }
 
     /// Ends the session. Never waits.
-    package func close(_ code: PeerProtocolError.Code, reason: String = "") { driver.end(code, reason) }
+    package func close(_ code: PeerProtocolError.Code, reason: String) { driver.end(code, reason) }
 
     private func send(_ item: Outgoing) throws(PeerProtocolError) {
         precondition(!driver.isOnLoop, "an event loop must not wait")

@@ -5,24 +5,6 @@ internal import NIOPosix
 package import PeerProtocol
 internal import Synchronization
 
-/// What a node brings to each of its sessions.
-package struct SessionBasis: Sendable {
-    /// The key must be the same for the life of a transport.
-    package var handshake: HandshakeSetup
-    package var acquaintances: Acquaintances
-    /// Tokens of open invitations.
-    package var invitations: [Bytes32] = []
-    package var offer: Offer
-    /// What each peer may send ahead. From 4.5 MiB on, neither side's requests can hold up the other's answers.
-    package var windowBytes = 8 << 20
-
-    package init(handshake: HandshakeSetup, acquaintances: Acquaintances, offer: Offer) {
-        self.handshake = handshake
-        self.acquaintances = acquaintances
-        self.offer = offer
-    }
-}
-
 /// All sessions of a node: listens, dials, and keeps within bounds. Its calls are for threads that may block.
 package final class PeerTransport: Sendable {
     private let shell: TransportShell

@@ -26,10 +26,7 @@ final class TransportShell: Sendable {
     }
 
     func sessionSetup(_ side: HandshakeSide) -> SessionSetup {
-        let basis = basis()
-        return SessionSetup(
-            handshake: basis.handshake, side: side, acquaintances: basis.acquaintances, offer: basis.offer,
-            windowBytes: basis.windowBytes)
+        basis().setup(side)
     }
 
     /// On the event loop of `channel`, which was accepted: gives it a session. False when it has to be closed.

@@ -2,6 +2,7 @@ internal import Archive
 internal import ArgumentParser
 internal import BackupNode
 internal import Daemon
+internal import HostFiles
 
 struct CheckCommand: NodeCommand {
     static let configuration = CommandConfiguration(

@@ -2,6 +2,7 @@ internal import Archive
 internal import ArgumentParser
 internal import BackupFormat
 internal import BackupNode
+internal import HostFiles
 
 struct ForgetCommand: NodeCommand {
     static let configuration = CommandConfiguration(

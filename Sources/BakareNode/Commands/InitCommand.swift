@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import BackupFormat
 internal import BackupNode
+internal import HostFiles
 
 struct InitCommand: NodeCommand {
     static let configuration = CommandConfiguration(

@@ -3,6 +3,7 @@ internal import BackupFormat
 internal import BackupNode
 internal import Daemon
 internal import Peers
+internal import HostFiles
 
 struct JoinCommand: NodeCommand {
     static let configuration = CommandConfiguration(

@@ -3,6 +3,7 @@ internal import ArgumentParser
 internal import BackupFormat
 internal import BackupNode
 internal import Daemon
+internal import HostFiles
 
 struct RecoverCommand: NodeCommand {
     static let configuration = CommandConfiguration(

@@ -1,6 +1,7 @@
 internal import Archive
 internal import ArgumentParser
 internal import BackupNode
+internal import HostFiles
 
 struct SnapshotsCommand: NodeCommand {
     static let configuration = CommandConfiguration(

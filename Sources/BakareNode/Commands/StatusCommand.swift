@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import BackupNode
+internal import HostFiles
 
 struct StatusCommand: NodeCommand {
     static let configuration = CommandConfiguration(commandName: "status", abstract: "One screen: how things stand.")

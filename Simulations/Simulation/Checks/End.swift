@@ -1,0 +1,199 @@
+internal import Archive
+internal import BackupFormat
+internal import BackupNode
+internal import Daemon
+internal import HostFiles
+internal import Ledger
+internal import Peers
+internal import Placement
+internal import Vault
+
+/// What must be true once everything works again, within a bound.
+extension Swarm {
+    /// Nothing goes wrong any more, and what lies is honest; whoever lost a disk recovers.
+    func healAll() {
+        isHealing = true
+        turns.note("all heals")
+        network.faults = NetworkFaults()
+        network.healAll()
+        for machine in machines {
+            if machine.isSuspended { machine.resume() }
+            machine.disk.faults = SimulatedDisk.Faults()
+            turns.mendClock(of: machine.index)
+        }
+        // Commands that are at it come to their end.
+        for _ in 0..<100 where machines.contains(where: { $0.commands > 0 }) { turns.sleep(until: turns.now + 600 * Swarm.second) }
+        if let busy = machines.first(where: { $0.commands > 0 }) {
+            return violated("commands end", "\(busy.name) has been at a command for long")
+        }
+        // A clock that was wrong has left its mark on what runs: it is started anew, as after any such repair.
+        for machine in machines where machine.isUp { machine.shutDown() }
+        for machine in machines { boot(machine) }
+        turns.sleep(until: turns.now + 600 * Swarm.second)
+        for _ in 0..<3 { for machine in machines where empty.contains(machine.index) { recover(machine) } }
+        for machine in machines where empty.contains(machine.index) { violated("an empty machine recovers", machine.name) }
+        turns.sleep(until: turns.now + 3600 * Swarm.second)
+        for machine in machines where damagedAt[machine.index] != nil { mend(machine) }
+    }
+
+    /// `recover` and `check --repair`, on a machine whose disk has lost something.
+    private func mend(_ machine: Machine) {
+        let result = machine.run { [self] in
+            guard let keys = machine.keys else { return }
+            _ = try machine.fetchVault(from: reachable(machine), keys)
+            guard let node = try machine.node() else { return }
+            _ = try node.check(readDataFraction: 1, repair: true, now: currentTime(), Progress()) { losses in
+                // What is lost here is brought from peers, and what nobody has stays lost.
+                _ = try? machine.fetchVault(from: self.reachable(machine), keys, replacing: losses.packs)
+                return []
+            }
+        }
+        if case .failure(let error) = result { violated("a damaged machine is mended", "\(machine.name): \(error)") }
+    }
+
+    // MARK: Protection
+
+    /// Every snapshot gets to its number of peers within days.
+    func converge() {
+        var reason: String?
+        for _ in 0..<40 {
+            turns.sleep(until: turns.now + 6 * 3600 * Swarm.second)
+            reason = unprotected()
+            if reason == nil { return count("converged") }
+        }
+        violated("everything is protected again", reason ?? "")
+    }
+
+    private func unprotected() -> String? {
+        for machine in machines where plan.machines[machine.index].role != .persister {
+            guard let core = machine.core, let vault = vault(of: owners[machine.owner].id, on: machine) else { continue }
+            let eligible = machines.filter { canKeep($0, for: machine) }
+            let wanted = min(plan.replicas, eligible.count)
+            machine.run { core.saveReplicas() }
+            let table = ReplicaTable.read(machine.disk, directory: machine.home.ledgerDirectory)
+            let now = turns.clockSeconds(of: machine.index)
+            for id in (try? vault.snapshots()) ?? [] {
+                guard let record = try? vault.snapshotRecord(id), (try? vault.missingPacks(of: id))?.isEmpty == true else { continue }
+                let proven = table.proven(id, revision: record.revision, now: now)
+                if proven < wanted { return "\(machine.name): \(id.hex.prefix(8)) on \(proven) peers, \(wanted) of \(eligible.count) are due" }
+            }
+        }
+        return nil
+    }
+
+    private func canKeep(_ other: Machine, for machine: Machine) -> Bool {
+        guard other.index != machine.index, other.isUp, !other.isLiar else { return false }
+        if other.owner == machine.owner { return true }
+        let isPaired = machine.isFirst(in: machines) && other.isFirst(in: machines)
+        return isPaired
+            && plan.friendships.contains { friendship in
+                Set([friendship.a, friendship.b]) == [machine.owner, other.owner] && friendship.quotaBytes > 1 << 30
+            }
+    }
+
+    // MARK: The end
+
+    func checkEnd() {
+        for machine in machines { checkLedger(machine, isEnd: true) }
+        checkAgreements()
+        for machine in machines where violation == nil { checkSnapshots(machine) }
+        for machine in machines where violation == nil { checkGarbage(machine) }
+        if violation == nil { checkRecovery() }
+    }
+
+    /// Both sides of each session say the same.
+    private func checkAgreements() {
+        for (a, b) in network.standing {
+            guard let mine = agreement(a), let theirs = agreement(b) else { continue }
+            if mine.storedHere != theirs.storedThere || mine.storedThere != theirs.storedHere {
+                violated("both sides of an agreement say the same", "\(machines[a.machine].name) and \(machines[b.machine].name): \(mine), \(theirs)")
+            }
+            count("compared agreements")
+        }
+    }
+
+    private func agreement(_ end: WireEnd) -> Agreement? {
+        machines[end.machine].core?.session(end)?.agreement
+    }
+
+    /// Every snapshot that somebody has is here, and restores to what was backed up.
+    private func checkSnapshots(_ machine: Machine) {
+        guard plan.machines[machine.index].role != .persister else { return }
+        let result = machine.run { [self] in
+            guard let node = try machine.node() else { return }
+            for (id, snapshot) in owners[machine.owner].snapshots.sorted(by: { $0.key < $1.key })
+            where snapshot.machine == machine.index && !snapshot.isForgotten && !snapshot.isBeyondHelp && violation == nil {
+                guard holds(machine, owners[machine.owner].id, id) else {
+                    violated("a committed snapshot restores", "\(id.hex.prefix(8)) is not whole on \(machine.name)")
+                    continue
+                }
+                let troubled = damagedAt.removeValue(forKey: machine.index)
+                defer { damagedAt[machine.index] = troubled }
+                try restore(id, on: machine, node)
+            }
+        }
+        if case .failure(let error) = result { violated("a committed snapshot restores", "\(machine.name): \(error)") }
+    }
+
+    /// After a sweep without grace a vault holds what its snapshots reference, and nothing else.
+    private func checkGarbage(_ machine: Machine) {
+        for owner in owners {
+            guard let vault = vault(of: owner.id, on: machine) else { continue }
+            let result = machine.run { [self] in
+                let now = turns.clockSeconds(of: machine.index)
+                // What is arriving is given up after a day.
+                machine.disk.now = now
+                for pass in 1...3 { _ = try vault.sweep(grace: 0, now: now + Int64(pass) * 200_000) }
+            }
+            if case .failure(let error) = result { return violated("a sweep works", "\(machine.name): \(error)") }
+            var needed: Set<String> = []
+            for id in (try? vault.snapshots()) ?? [] {
+                guard let record = try? vault.snapshotRecord(id) else { continue }
+                for page in record.pages { for pack in (try? vault.page(page.id).packs) ?? [] { needed.insert(pack.hex) } }
+            }
+            let root = RawPath("/home/vault/\(owner.id.hex)")
+            for file in machine.disk.files(under: root.appending("packs")) {
+                let name = String(decoding: file.path.components.last?.bytes ?? [], as: UTF8.self)
+                if !needed.contains(name) { violated("no garbage stays", "\(machine.name): pack \(name.prefix(8)) of nobody") }
+            }
+            for folder in ["tmp", "pending", "trash"] where !machine.disk.files(under: root.appending(folder)).isEmpty {
+                violated("no garbage stays", "\(machine.name): files in \(folder) of \(owner.id.hex.prefix(8))")
+            }
+            count("checked for garbage")
+        }
+    }
+
+    /// With the owner key alone, everything comes back that others have.
+    private func checkRecovery() {
+        guard let owner = owners.indices.filter({ !owners[$0].snapshots.isEmpty }).randomElement(using: &choices) else { return }
+        let machine = Machine(
+            name: "new", owner: owner, turns: turns, network: network, clockOffset: 0, drift: 0,
+            configuration: machines[0].configuration, folder: folder, seed: choices.next())
+        let others = machines.filter { $0.isAwake && ($0.owner == owner || areFriends(owner, $0.owner)) }
+        let due = owners[owner].snapshots.filter { id, snapshot in
+            !snapshot.isForgotten && others.contains { !$0.isLiar && holdsWhole($0, owners[owner].id, id) }
+        }
+        guard !due.isEmpty else { return }
+        let text = owners[owner].recoveryText
+        let result = machine.run { [self] in
+            let keys = try machine.home.recover(text: text, host: machine.name, now: currentTime()).keys
+            machine.adopt(keys)
+            _ = try machine.fetchVault(from: others, keys)
+            guard let node = try machine.node() else { return }
+            for id in due.keys.sorted() {
+                guard holds(machine, owners[owner].id, id) else {
+                    violated("with the owner key alone everything comes back", "\(id.hex.prefix(8)) is with peers, and did not come")
+                    continue
+                }
+                try restore(id, on: machine, node)
+            }
+        }
+        if case .failure(let error) = result { violated("with the owner key alone everything comes back", "\(error)") }
+        count("recovered at the end")
+    }
+}
+
+extension Machine {
+    /// Whether it is the one that pairs for its owner.
+    func isFirst(in machines: [Machine]) -> Bool { machines.first { $0.owner == owner }?.index == index }
+}

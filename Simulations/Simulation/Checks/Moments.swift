@@ -1,0 +1,113 @@
+internal import BackupFormat
+internal import Cryptography
+internal import Daemon
+internal import HostFiles
+internal import Ledger
+internal import Peers
+internal import Vault
+
+/// What must be true at any moment, whatever goes wrong.
+extension Swarm {
+    func checkNow() {
+        count("checked a moment")
+        for machine in machines where !empty.contains(machine.index) {
+            checkQuotas(machine)
+            if damagedAt[machine.index] == nil { checkCommitted(machine) }
+        }
+        for machine in machines where machine.isUp { checkLedger(machine, isEnd: false) }
+    }
+
+    /// Every pack that a committed snapshot needs is there.
+    private func checkCommitted(_ machine: Machine) {
+        for owner in owners {
+            guard let vault = vault(of: owner.id, on: machine), let ids = try? vault.snapshots() else { continue }
+            for id in ids {
+                guard let missing = try? vault.missingPacks(of: id), !missing.isEmpty else { continue }
+                violated(
+                    "a committed snapshot has lost no pack",
+                    "\(machine.name): \(id.hex.prefix(8)) lacks \(missing.count), the first \(missing[0].hex.prefix(8))")
+            }
+        }
+    }
+
+    /// All files that are kept for a friend, in bytes, those in the trash and those that are arriving too.
+    private func checkQuotas(_ machine: Machine) {
+        for friendship in plan.friendships {
+            for (keeper, guest) in [(friendship.a, friendship.b), (friendship.b, friendship.a)] where machine.owner == keeper {
+                let root = RawPath("/home/vault/\(owners[guest].id.hex)")
+                let used = machine.disk.files(under: root).reduce(0) { $0 + $1.bytes.count }
+                guard used > friendship.quotaBytes else { continue }
+                violated("a friend's quota is never exceeded", "\(machine.name) keeps \(used) bytes for owner \(guest): \(friendship.quotaBytes)")
+            }
+        }
+    }
+
+    /// A peer that is counted as proven holds what it is counted for. What was lost lately may not have been noticed.
+    func checkLedger(_ machine: Machine, isEnd: Bool) {
+        guard !isSlow(machine) else { return }
+        let table = ReplicaTable.read(machine.disk, directory: machine.home.ledgerDirectory)
+        let now = turns.clockSeconds(of: machine.index)
+        for replica in table.replicas.values.sorted(by: { $0.device < $1.device }) where replica.state(now: now) == .proven {
+            guard let holder = machines.first(where: { $0.device == replica.device }) else { continue }
+            if !isEnd, let damaged = damagedAt[holder.index], turns.now - damaged < Swarm.unnoticed { continue }
+            if !isEnd, damagedAt[machine.index] != nil { continue }
+            for (id, revision) in replica.snapshots where owners[machine.owner].snapshots[id]?.isForgotten == false {
+                guard !holds(holder, owners[machine.owner].id, id, revision: revision) else { continue }
+                violated(
+                    "the ledger never claims more than is true",
+                    "\(machine.name) counts \(holder.name) for \(id.hex.prefix(8)), which is not whole there")
+            }
+        }
+    }
+
+    /// A peer is asked for proofs once a day, and counts no more when it was not heard of for 14.
+    private static let unnoticed: UInt64 = 16 * 86_400 * second
+
+    /// Its clock does not tell how long ago anything was.
+    private func isSlow(_ machine: Machine) -> Bool {
+        abs(turns.clockSeconds(of: machine.index) - (Turns.epoch + Int64(turns.now)) / 1_000_000_000) > 7200
+    }
+
+    func vault(of owner: OwnerID, on machine: Machine) -> Vault? {
+        try? Vault(disk: machine.disk, directory: "/home/vault", owner: owner, create: false)
+    }
+
+    /// Whether the machine's disk holds the snapshot with all its packs, each of which is there by name.
+    func holds(_ machine: Machine, _ owner: OwnerID, _ id: SnapshotID, revision: UInt64 = 0) -> Bool {
+        guard let vault = vault(of: owner, on: machine), let record = try? vault.snapshotRecord(id) else { return false }
+        return record.revision >= revision && (try? vault.missingPacks(of: id))?.isEmpty == true
+    }
+
+    /// The same, with every byte read and compared with the pack's id.
+    func holdsWhole(_ machine: Machine, _ owner: OwnerID, _ id: SnapshotID) -> Bool {
+        guard holds(machine, owner, id), let vault = vault(of: owner, on: machine), let record = try? vault.snapshotRecord(id) else {
+            return false
+        }
+        for page in record.pages {
+            guard let packs = try? vault.page(page.id).packs else { return false }
+            for pack in packs where !isWhole(pack, vault) { return false }
+        }
+        return true
+    }
+
+    private func isWhole(_ pack: PackID, _ vault: Vault) -> Bool {
+        guard let count = try? vault.packBytes(pack) else { return false }
+        var bytes = [UInt8](repeating: 0, count: count)
+        let isRead = bytes.withUnsafeMutableBytes { buffer in (try? vault.readPack(pack, 0..<count, into: buffer)) != nil }
+        return isRead && bytes.withUnsafeBytes { MerkleTree(hashing: $0).packID } == pack
+    }
+
+    /// After a disaster: what nobody has any more is beyond help.
+    func noteLosses() {
+        for index in owners.indices {
+            for (id, snapshot) in owners[index].snapshots.sorted(by: { $0.key < $1.key })
+            where !snapshot.isForgotten && !snapshot.isBeyondHelp {
+                let holder = machines.first { !empty.contains($0.index) && holdsWhole($0, owners[index].id, id) }
+                if holder == nil {
+                    owners[index].snapshots[id]?.isBeyondHelp = true
+                    count("snapshots beyond help")
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+internal import BackupFormat
+internal import BackupNode
+internal import HostFiles
+
+extension Swarm {
+    /// Files of a home, of those that hold something.
+    private func files(_ machine: Machine, under path: RawPath) -> [RawPath] {
+        machine.disk.files(under: path).filter { !$0.bytes.isEmpty }.map(\.path)
+    }
+
+    /// Bit rot. Parity mends one byte of a file, and a check that comes later the next; so no file is hit twice.
+    func flipByte(_ machine: Machine) {
+        guard let path = choices.pick(files(machine, under: "/home")), flipped[machine.index, default: []].insert(path).inserted,
+            path.components.last != "reserve"
+        else { return }
+        let (place, bit) = (choices.next(), UInt8(1) << UInt8(choices.below(8)))
+        machine.disk.damage(path) { bytes in bytes[Int(place % UInt64(bytes.count))] ^= bit }
+        count("flipped a byte")
+    }
+
+    /// A block of one file lands in another.
+    func misdirectWrite(_ machine: Machine) {
+        let all = files(machine, under: "/home/vault")
+        guard let from = choices.pick(all), let to = choices.pick(all), from != to else { return }
+        guard let block = machine.disk.files(under: from).first?.bytes.prefix(4096) else { return }
+        let place = choices.next()
+        machine.disk.damage(to) { bytes in
+            let start = Int(place % UInt64(max(1, bytes.count / 4096))) * 4096
+            for (index, byte) in block.enumerated() where start + index < bytes.count { bytes[start + index] = byte }
+        }
+        damagedAt[machine.index] = turns.now
+        noteLosses()
+    }
+
+    func losePacks(_ machine: Machine, all: Bool) {
+        let packs = machine.disk.files(under: "/home/vault").map(\.path).filter { path in
+            path.components.contains("packs")
+        }
+        let victims = all ? packs.filter { _ in choices.isOne(in: 2) } : choices.pick(packs).map { [$0] } ?? []
+        guard !victims.isEmpty else { return }
+        for path in victims {
+            try? machine.disk.unlink(path)
+            try? machine.disk.syncDirectory(path.parent)
+        }
+        damagedAt[machine.index] = turns.now
+        noteLosses()
+    }
+
+    func loseDisk(_ machine: Machine, _ seconds: Int) {
+        guard machine.isUp, machine.commands == 0 else { return }
+        if machine.isSuspended { machine.resume() }
+        machine.loseDisk()
+        acknowledged[machine.index] = nil
+        flipped[machine.index] = nil
+        damagedAt[machine.index] = turns.now
+        empty.insert(machine.index)
+        noteLosses()
+        later(seconds) { [self] in recover(machine) }
+    }
+
+    /// `bakare-node recover`, with the recovery key and nothing else, then `start`.
+    func recover(_ machine: Machine) {
+        guard empty.contains(machine.index) else { return }
+        let text = owners[machine.owner].recoveryText
+        let result = machine.run { [self] in
+            let keys = try machine.home.recover(text: text, host: machine.name, now: currentTime()).keys
+            machine.adopt(keys)
+            return try machine.fetchVault(from: reachable(machine), keys)
+        }
+        switch result {
+        case .success(let number):
+            turns.note("\(machine.name) is recovered with \(number) snapshots")
+            count("recovered")
+            empty.remove(machine.index)
+            boot(machine)
+        case .failure(let error):
+            // Its user tries again.
+            turns.note("\(machine.name) is not recovered: \(error)")
+            if machine.keys != nil, !isHealing { later(3600) { [self] in recover(machine) } }
+        }
+    }
+
+    /// Those that may hold something of the machine's owner.
+    func reachable(_ machine: Machine) -> [Machine] {
+        machines.filter { other in
+            other.index != machine.index && other.isAwake && (other.owner == machine.owner || areFriends(machine.owner, other.owner))
+        }
+    }
+
+    func areFriends(_ a: Int, _ b: Int) -> Bool {
+        plan.friendships.contains { ($0.a == a && $0.b == b) || ($0.a == b && $0.b == a) }
+    }
+}

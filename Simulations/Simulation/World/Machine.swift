@@ -1,0 +1,262 @@
+internal import Archive
+package import BackupFormat
+package import BackupNode
+internal import Cryptography
+package import Daemon
+package import HostFiles
+internal import Ledger
+internal import PeerProtocol
+internal import Peers
+internal import Vault
+
+/// A node's name on the network, its disk and, while it runs, the real node: what its owner would call a computer.
+package final class Machine: @unchecked Sendable {
+    // SAFETY: touched by the thread that has the turn alone.
+
+    package let index: MachineIndex
+    package let name: String
+    package let address: PeerAddress
+    package let turns: Turns
+    package let network: Network
+    /// Of real files, which a backup reads.
+    package let sources: SourceFolder
+    package private(set) var disk: SimulatedDisk
+    package private(set) var home: Home
+    package var configuration: Configuration
+    package private(set) var keys: HomeKeys?
+    package private(set) var core: DaemonCore?
+    private var running: RunningNode?
+    private var dialer: Dialer
+    private var choices: SplitMix64
+    /// What the node says for people.
+    package var log: ((String) -> Void)?
+    /// An index in the swarm's list of owners.
+    package let owner: Int
+    package var isLiar = false
+    /// A backup or another command is at work.
+    package var commands = 0
+    /// Threads that did not end when they had to, by name.
+    package private(set) var stuck: [String] = []
+    /// How long a node that is stopped may take to end.
+    private static let patience: UInt64 = 3_600_000_000_000
+    /// Raised at each start.
+    package private(set) var boots = 0
+
+    package init(
+        name: String, owner: Int, turns: Turns, network: Network, clockOffset: Int64, drift: Int64, configuration: Configuration,
+        folder: String, seed: UInt64
+    ) {
+        self.name = name
+        self.owner = owner
+        self.turns = turns
+        self.network = network
+        self.configuration = configuration
+        choices = SplitMix64(seed)
+        index = turns.addMachine(clockOffset: clockOffset, drift: drift)
+        address = Machine.address(of: index)
+        sources = SourceFolder("\(folder)/m\(index)", turns)
+        disk = SimulatedDisk(keepsLog: false, seed: choices.next())
+        home = Machine.home(on: disk)
+        dialer = Dialer(index, network, seed: choices.next())
+    }
+
+    static func address(of index: MachineIndex) -> PeerAddress { PeerAddress(host: "10.0.\(index / 250).\(index % 250 + 1)", port: 4747) }
+
+    private static func home(on disk: SimulatedDisk) -> Home {
+        Home(directory: "/home", source: .flag, configurationFile: "/home/bakare.toml", disk: disk)
+    }
+
+    package var isUp: Bool { core != nil }
+    package var isSuspended: Bool { turns.isSuspended(index) }
+    /// Runs, and is awake.
+    package var isAwake: Bool { isUp && !isSuspended }
+    package var device: DeviceID? { keys?.identity.key.id }
+
+    // MARK: Threads
+
+    /// Runs `body` on a thread of this machine, and waits for its end; for the director.
+    @discardableResult
+    package func run<R>(_ body: @escaping () throws -> R) -> Result<R, any Error> {
+        let box = ResultBox<R>()
+        // SAFETY: one thread has the turn at a time, and this one waits.
+        nonisolated(unsafe) let body = body
+        turns.start(on: index) { box.finish(Result { try body() }) }
+        return box.wait()
+    }
+
+    // MARK: Life
+
+    /// Takes keys in hand, whose home is on the disk by now.
+    package func adopt(_ keys: HomeKeys) { self.keys = keys }
+
+    /// Starts the node, as `bakare-node start` does. Answers why it does not start.
+    package func boot() -> (any Error)? {
+        guard core == nil else { return nil }
+        boots += 1
+        let result = run { [self] in
+            try disk.makeDirectories("/home")
+            var repairs: [KeyRepair] = []
+            let keys = try HomeKeys.load(home, repairs: &repairs)
+            self.keys = keys
+            var pace = DaemonPace()
+            pace.roundMilliseconds = 12 * 3_600_000
+            pace.retryMilliseconds = 600_000
+            let log: @Sendable (String) -> Void = { [weak self] line in self?.say(line) }
+            let core = try DaemonCore(home, keys, configuration, pace: pace, log: log)
+            self.core = core
+            let running = RunningNode(core, index, dialer, isLiar: isLiar)
+            self.running = running
+            network.register(running)
+            dialer.begin(running)
+            let dialer = dialer
+            core.begin(listening: address, Dialling(keep: { dialer.keep($0, $1) }, forget: { dialer.forget($0) }))
+            turns.start(on: index) {
+                var upkeep = Upkeep(core)
+                while !core.isStopping {
+                    let pokes = core.pokes
+                    upkeep.tick { _ in }
+                    core.rest(after: pokes, milliseconds: 12 * 3_600_000)
+                }
+            }
+            core.dialKnown()
+        }
+        if case .failure(let error) = result { return error }
+        return nil
+    }
+
+    private func say(_ line: String) {
+        turns.note("\(name): \(line)")
+        log?(line)
+    }
+
+    /// Ends the node in good order.
+    package func shutDown() {
+        guard let core else { return }
+        core.stop()
+        dialer.stop()
+        network.remove(index)
+        self.core = nil
+        running = nil
+        waitForThreads()
+        run { core.finish() }
+    }
+
+    /// The power goes: the disk keeps what was synced, and some of the rest.
+    package func crash() {
+        guard let core else { return }
+        disk.cutPower()
+        core.stop()
+        dialer.stop()
+        network.remove(index)
+        self.core = nil
+        running = nil
+        waitForThreads()
+        disk.restart(seed: choices.next())
+        disk.now = turns.clockSeconds(of: index)
+    }
+
+    /// What still runs finds its disk dead and its connections gone, and ends.
+    private func waitForThreads() {
+        let began = turns.now
+        while turns.aliveThreads(of: index) > 0 {
+            turns.sleep(until: turns.now + 1_000_000_000)
+            guard turns.now - began < Machine.patience else {
+                stuck = turns.threadNames(of: index)
+                return
+            }
+        }
+    }
+
+    /// The disk is gone, and a new one in its place.
+    package func loseDisk() {
+        crash()
+        disk = SimulatedDisk(keepsLog: false, seed: choices.next())
+        home = Machine.home(on: disk)
+        keys = nil
+        dialer = Dialer(index, network, seed: choices.next())
+    }
+
+    /// Goes on with the disk as it was once: an old image.
+    package func replaceDisk(by image: SimulatedDisk) {
+        crash()
+        disk = SimulatedDisk(copying: image)
+        home = Machine.home(on: disk)
+    }
+
+    package func suspend() { turns.suspend(index) }
+
+    package func resume() {
+        turns.resume(index)
+        network.resumed(index)
+        dialer.wake()
+    }
+
+    /// Lets the node take over a book that a command has changed.
+    package func reloadBook() { if let core { run { core.reloadBook() } } }
+}
+
+/// What a thread brought, for the one that waits.
+private final class ResultBox<R>: @unchecked Sendable {
+    // SAFETY: one thread has the turn at a time.
+    private let result = ConditionLock<Bool>(false)
+    private var value: Result<R, any Error>?
+
+    func finish(_ value: Result<R, any Error>) {
+        self.value = value
+        result.withLock { $0 = true }
+    }
+
+    func wait() -> Result<R, any Error> {
+        while true {
+            result.wait { $0 ? () : nil }
+            if let value { return value }
+        }
+    }
+}
+
+/// The node of a machine, from a start to an end.
+final class RunningNode: NetworkNode {
+    let machine: MachineIndex
+    private let core: DaemonCore
+    private let dialer: Dialer
+    private let liar: Liar?
+
+    init(_ core: DaemonCore, _ machine: MachineIndex, _ dialer: Dialer, isLiar: Bool) {
+        self.core = core
+        self.dialer = dialer
+        self.machine = machine
+        liar = isLiar ? Liar() : nil
+    }
+
+    var basis: SessionBasis { core.basis }
+
+    func connected(_ end: WireEnd) {
+        if let liar { end.lies = { liar.answer($0, $1, $2) } }
+        PeerSession(end, core).begin()
+    }
+    func requested(_ end: WireEnd, _ request: PeerRequest) { core.session(end)?.take(request) }
+    func offered(_ end: WireEnd, _ offer: Offer) { core.session(end)?.take(offer) }
+    func disconnected(_ end: WireEnd, _ error: PeerProtocolError) {
+        core.session(end)?.end(error)
+        dialer.lost(end.peer.agreementKey)
+    }
+}
+
+/// A command that speaks to peers, and serves nobody.
+final class CommandNode: NetworkNode {
+    let machine: MachineIndex
+    let basis: SessionBasis
+
+    init(_ machine: MachineIndex, _ basis: SessionBasis) {
+        self.machine = machine
+        self.basis = basis
+    }
+
+    func connected(_ end: WireEnd) {}
+    func requested(_ end: WireEnd, _ request: PeerRequest) {
+        end.consumed(creditBytes: request.creditBytes)
+        try? end.answer(request.id, with: .failed(Failed(.busy)), bulk: [])
+    }
+    func offered(_ end: WireEnd, _ offer: Offer) {}
+    func disconnected(_ end: WireEnd, _ error: PeerProtocolError) {}
+}

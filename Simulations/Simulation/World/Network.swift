@@ -1,0 +1,225 @@
+package import BackupFormat
+package import PeerProtocol
+
+/// How often the network does what, once in so many writes; 0 for never.
+package struct NetworkFaults: Sendable, Equatable {
+    package var resets = 0
+    package var flippedBytes = 0
+    package var truncations = 0
+    package var duplicates = 0
+    package var reorderings = 0
+    /// Milliseconds from one end to the other, at most.
+    package var latencyMilliseconds = 40
+    /// Once in so many writes something takes seconds.
+    package var stalls = 0
+    /// Bytes a second of each connection.
+    package var bytesPerSecond = 10_000_000
+
+    package init() {}
+}
+
+/// A node as the network knows it, from its start to its end or crash.
+package protocol NetworkNode: AnyObject, Sendable {
+    var machine: MachineIndex { get }
+    var basis: SessionBasis { get }
+    func connected(_ end: WireEnd)
+    func requested(_ end: WireEnd, _ request: PeerRequest)
+    func offered(_ end: WireEnd, _ offer: Offer)
+    func disconnected(_ end: WireEnd, _ error: PeerProtocolError)
+}
+
+/// All connections of the world. What a connection does to bytes a real one may do too, or somebody in its way: delay them, stop, end in the
+/// middle of a record, flip a bit, repeat or swap pieces.
+package final class Network: @unchecked Sendable {
+    // SAFETY: touched by the thread that has the turn alone.
+
+    package struct Way: Hashable, Sendable {
+        package var from: MachineIndex
+        package var to: MachineIndex
+        package init(from: MachineIndex, to: MachineIndex) {
+            self.from = from
+            self.to = to
+        }
+    }
+
+    let turns: Turns
+    package var faults = NetworkFaults()
+    /// How often each kind of fault was injected.
+    package private(set) var injected: [String: Int] = [:]
+    private var choices: SplitMix64
+    private var nodes: [MachineIndex: any NetworkNode] = [:]
+    private var cut: [Way: Int] = [:]
+    private var connections: [Connection] = []
+    package private(set) var made = 0
+    /// Told of each answer that has come to whoever asked: who asked, who answered, what, and the answer.
+    var answered: ((MachineIndex, MachineIndex, Request, Answer) -> Void)?
+
+    /// A peer that is cut off is noticed after that: ``SessionTiming/silentAfter`` and a little.
+    private static let noticed: UInt64 = 14_000_000_000
+
+    final class Connection {
+        let ends: [WireEnd]
+        init(_ a: WireEnd, _ b: WireEnd) { ends = [a, b] }
+        var isOver: Bool { ends.allSatisfy(\.isOver) }
+    }
+
+    package init(turns: Turns, seed: UInt64) {
+        self.turns = turns
+        choices = SplitMix64(seed)
+    }
+
+    func count(_ kind: String) { injected[kind, default: 0] += 1 }
+
+    // MARK: Nodes
+
+    func register(_ node: any NetworkNode) { nodes[node.machine] = node }
+
+    /// The node is gone: its own ends learn it at once, the others in time.
+    package func remove(_ machine: MachineIndex) {
+        nodes[machine] = nil
+        for connection in connections {
+            for (index, end) in connection.ends.enumerated() where end.machine == machine {
+                end.die()
+                expectSilence(connection.ends[1 - index])
+            }
+        }
+        connections.removeAll(where: \.isOver)
+    }
+
+    /// The machine slept: its sessions end, as the shell's detector has it.
+    package func resumed(_ machine: MachineIndex) {
+        for connection in connections { for end in connection.ends where end.machine == machine { end.handle(.resumed) } }
+    }
+
+    /// Sessions that stand, between whomever.
+    package var standing: [(WireEnd, WireEnd)] {
+        connections.filter { $0.ends.allSatisfy { $0.isReady && !$0.isOver } }.map { ($0.ends[0], $0.ends[1]) }
+    }
+
+    package func hasConnection(_ a: MachineIndex, _ b: MachineIndex) -> Bool {
+        connections.contains { connection in
+            connection.ends.allSatisfy { $0.isReady && !$0.isOver } && Set(connection.ends.map(\.machine)) == [a, b]
+        }
+    }
+
+    // MARK: Cuts
+
+    package func isCut(_ from: MachineIndex, _ to: MachineIndex) -> Bool { (cut[Way(from: from, to: to)] ?? 0) > 0 }
+
+    package func cut(_ ways: [Way]) {
+        for way in ways { cut[way, default: 0] += 1 }
+        count(ways.count == 1 ? "one-way cut" : "cut")
+        for connection in connections {
+            let (a, b) = (connection.ends[0].machine, connection.ends[1].machine)
+            guard isCut(a, b) || isCut(b, a) else { continue }
+            for end in connection.ends { expectSilence(end) }
+        }
+    }
+
+    package func heal(_ ways: [Way]) {
+        for way in ways { cut[way, default: 1] -= 1 }
+        for connection in connections { for end in connection.ends where !isCut(end.machine, end.farMachine) { end.flush() } }
+    }
+
+    package func healAll() { heal(cut.flatMap { way, count in Array(repeating: way, count: count) }) }
+
+    /// If nothing has come through by then, the end notices.
+    private func expectSilence(_ end: WireEnd) {
+        turns.after(Network.noticed, on: end.machine) { [self] in
+            guard !end.isOver, let far = end.far else { return }
+            if far.isOver || isCut(end.machine, far.machine) || isCut(far.machine, end.machine) { end.hearNothing() }
+        }
+    }
+
+    // MARK: Connections
+
+    /// Dials, in the name of `node`. `ready` gets the session when both have said hello, or the reason why there is none.
+    func connect(
+        _ node: any NetworkNode, to machine: MachineIndex, peer: Bytes32?, token: Bytes32?, key: SessionBasis? = nil,
+        ready: @escaping @Sendable (Result<WireEnd, PeerProtocolError>) -> Void
+    ) {
+        guard let other = nodes[machine], !turns.isSuspended(machine), !isCut(node.machine, machine), !isCut(machine, node.machine)
+        else {
+            turns.after(UInt64(choices.within(1...5000)) * 1_000_000, on: node.machine) {
+                ready(.failure(PeerProtocolError(.disconnected, "no answer")))
+            }
+            return
+        }
+        made += 1
+        let theirs = other.basis
+        let a = WireEnd(self, node, (key ?? node.basis).setup(.initiator(peer: peer, token: token)), number: 2 * made)
+        let b = WireEnd(self, other, theirs.setup(.responder(invitations: theirs.invitations)), number: 2 * made + 1)
+        a.far = b
+        b.far = a
+        a.ready = ready
+        connections.removeAll(where: \.isOver)
+        connections.append(Connection(a, b))
+        turns.after(b.due(after: delay(0)), on: b.machine) { b.handle(.connected) }
+        a.handle(.connected)
+        // Whoever never gets to hello is given up.
+        for end in [a, b] { turns.after(12_000_000_000, on: end.machine) { if !end.isReady { end.hearNothing() } } }
+    }
+
+    private func delay(_ byteCount: Int) -> UInt64 {
+        var milliseconds = choices.within(1...max(1, faults.latencyMilliseconds))
+        if faults.stalls > 0, choices.isOne(in: faults.stalls) {
+            count("stall")
+            milliseconds += choices.below(8000)
+        }
+        return UInt64(milliseconds) * 1_000_000 + UInt64(byteCount) * 1_000_000_000 / UInt64(faults.bytesPerSecond)
+    }
+
+    /// Carries bytes to the far end, or does worse.
+    func carry(_ bytes: [UInt8], from end: WireEnd) {
+        guard let far = end.far else { return }
+        if isCut(end.machine, far.machine) { return end.hold(bytes) }
+        var bytes = bytes
+        var ends = false
+        var isWrong = false
+        func strikes(_ rate: Int, _ kind: String) -> Bool {
+            guard rate > 0, choices.isOne(in: rate) else { return false }
+            count(kind)
+            isWrong = true
+            return true
+        }
+        if strikes(faults.flippedBytes, "flipped bit"), !bytes.isEmpty {
+            bytes[choices.below(bytes.count)] ^= 1 << UInt8(choices.below(8))
+        }
+        if strikes(faults.truncations, "truncation") {
+            bytes = Array(bytes.prefix(choices.below(bytes.count + 1)))
+            ends = true
+        }
+        if strikes(faults.resets, "reset") {
+            bytes = []
+            ends = true
+        }
+        var pieces = [bytes]
+        if strikes(faults.duplicates, "duplicate") { pieces = [bytes, bytes] }
+        if strikes(faults.reorderings, "reordering"), bytes.count > 1 {
+            let middle = choices.within(1...bytes.count - 1)
+            pieces = [Array(bytes[middle...]), Array(bytes[..<middle])]
+        }
+        for piece in pieces where !piece.isEmpty { deliver(piece, to: far) }
+        if isWrong, !ends { expectEnd(end, far) }
+        if ends {
+            for end in [end, far] { turns.after(end.due(after: delay(0)), on: end.machine) { end.handle(.disconnected) } }
+        }
+    }
+
+    /// A record whose length was changed waits for bytes that do not come, until pings have filled it, or somebody gives up.
+    private func expectEnd(_ a: WireEnd, _ b: WireEnd) {
+        let moment = UInt64(choices.within(1...3600)) * 1_000_000_000
+        for end in [a, b] { turns.after(moment, on: end.machine) { end.handle(.disconnected) } }
+    }
+
+    private func deliver(_ bytes: [UInt8], to end: WireEnd) {
+        turns.after(end.due(after: delay(bytes.count)), on: end.machine) { end.receive(bytes) }
+    }
+
+    /// The connection is closed at one end: the other learns it after what was sent before.
+    func closed(_ end: WireEnd) {
+        guard let far = end.far, !far.isOver else { return }
+        if isCut(end.machine, far.machine) { return expectSilence(far) }
+        turns.after(far.due(after: delay(0)), on: far.machine) { far.handle(.disconnected) }
+    }
+}

@@ -1,0 +1,59 @@
+internal import CLinux
+internal import Glibc
+
+/// Threads, time and chance in place of the system's: a simulation lets all threads of its nodes take turns, one at a time, in an
+/// order that follows from a seed. All waiting of this project goes through ``ConditionLock``, so that nothing else has to know.
+package protocol ThreadTurns: AnyObject, Sendable {
+    /// A new thread, which gets its turn later; its number, or nil when there is to be none left.
+    func start(name: String, _ body: @escaping @Sendable () -> Void) -> Int?
+    /// Lets others run until that thread has ended.
+    func join(_ thread: Int)
+    /// Lets others run until `isReady` says true, which is asked whenever `reason` is named to ``wake(_:)``, on any thread, and then not
+    /// again; or until `deadline`, by ``monotonicNanoseconds()``. False when that time has come.
+    func pause(_ reason: ObjectIdentifier, until deadline: UInt64?, isReady: @escaping () -> Bool) -> Bool
+    /// Something has changed for those that pause for `reason`.
+    func wake(_ reason: ObjectIdentifier)
+    func monotonicNanoseconds() -> UInt64
+    /// Since 1970, by the clock of the machine that the running thread belongs to.
+    func realtimeNanoseconds() -> Int64
+    func random() -> UInt64
+    /// A number for a file that is the same in every run of one seed, where the kernel's is not.
+    func fileNumber(_ inode: UInt64) -> UInt64
+}
+
+/// Nil, for the system's own threads, unless a simulation runs.
+///
+// SAFETY: set while the process has one thread.
+nonisolated(unsafe) var installedTurns: (any ThreadTurns)?
+
+/// Puts a simulation in place of the system's threads, for the rest of the process's life, or the system back in place of it. No
+/// thread but the caller may run.
+package func installThreadTurns(_ turns: (any ThreadTurns)?) { installedTurns = turns }
+
+/// From some moment in the past on; does not run back.
+package func monotonicNanoseconds() -> UInt64 {
+    installedTurns?.monotonicNanoseconds() ?? linux_monotonic_nanoseconds()
+}
+
+/// The time now, in nanoseconds since 1970.
+package func currentTime() -> Int64 {
+    if let installedTurns { return installedTurns.realtimeNanoseconds() }
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
+}
+
+/// Lets some time pass.
+package func sleep(milliseconds: Int) {
+    let nobody = ConditionLock(())
+    _ = nobody.wait(milliseconds: milliseconds) { _ -> Void? in nil }
+}
+
+/// The system's random numbers; a simulation's own while one runs.
+package struct RandomNumbers: RandomNumberGenerator {
+    private var system = SystemRandomNumberGenerator()
+
+    package init() {}
+
+    package mutating func next() -> UInt64 { installedTurns?.random() ?? system.next() }
+}
