@@ -37,6 +37,9 @@ package final class OrderFolder: Sendable {
     /// Whether the snapshot was forgotten by an order.
     package func forbids(_ snapshot: SnapshotID) -> Bool { contents.withLock { $0.forgotten.contains(snapshot) } }
 
+    /// All snapshots that orders name.
+    package var forgotten: Set<SnapshotID> { contents.withLock { $0.forgotten } }
+
     /// Keeps an order, durably. One that is there already is left as it is.
     package func add(_ order: ForgetOrder) throws(NodeError) {
         guard contents.withLock({ $0.orders[order.nonce] == nil }) else { return }

@@ -16,7 +16,7 @@ extension DaemonCore {
     /// The peers that are to hold this node's snapshots, best first.
     ///
     /// Whoever can hold them all comes first; with too few of those, others hold the oldest ones. A peer that is away keeps its place
-    /// for the grace time.
+    /// for the grace time. One that has lost something, and does not mend it, keeps its place too, and another takes over beside it.
     func placement() -> [DeviceID] {
         let wanted = wantedBytes
         let (candidates, full) = candidates()
@@ -27,9 +27,12 @@ extension DaemonCore {
             return Array(
                 placementSet(publisher: publisher, wantedBytes: wanted, replicas: count, candidates: candidates).prefix(count))
         }
-        let first = choose(able, configuration.replicas)
-        let rest = candidates.filter { !first.contains($0.id) && !able.contains($0) }
-        return first + choose(rest, configuration.replicas - first.count)
+        let chosen = choose(able, configuration.replicas)
+        let damaged = state.withLock { state in chosen.filter { state.replicas[$0].isDamaged } }
+        let whole = state.withLock { state in able.filter { !state.replicas[$0.id].isDamaged } }
+        let first = damaged.isEmpty ? chosen : choose(whole, configuration.replicas)
+        let rest = candidates.filter { !able.contains($0) }
+        return first + damaged.filter { !first.contains($0) } + choose(rest, configuration.replicas - first.count)
     }
 
     private func candidates() -> (candidates: [Candidate], full: Set<DeviceID>) {

@@ -18,6 +18,8 @@ struct Replicator {
     private static let auditPacks = 64
     /// And of those that a new snapshot needs.
     private static let samplePacks = 8
+    /// Records and lists of packs that are read back each day, besides the new ones.
+    private static let readBack = 16
     /// While a backup runs, its packs are sent as they are made.
     private static let aheadMilliseconds = 200
 
@@ -32,6 +34,7 @@ struct Replicator {
         var pokes = -1
         var ahead: Set<PackID> = []
         var pause = core.pace.roundMilliseconds
+        var failures = 0
         while let wake = next(after: pokes, milliseconds: pause) {
             guard core.claim(device, session) else {
                 // Another session with the same peer is at it, and about to end.
@@ -43,10 +46,13 @@ struct Replicator {
             var hasSent = false
             do throws(ReplicationError) {
                 if wake.pokes != pokes || !wake.isBackupRunning { try round(device) }
+                failures = 0
                 if wake.isBackupRunning, core.keepsForThisNode(session) { hasSent = try sendAhead(&ahead) } else { ahead = [] }
             } catch {
                 note(error, device)
-                pause = core.pace.retryMilliseconds
+                // A peer that goes on failing is asked less and less often.
+                pause = min(core.pace.roundMilliseconds, core.pace.retryMilliseconds << min(failures, 10))
+                failures += 1
                 isFinal = error.code != .cutOff && error.code != .stopped
             }
             pokes = wake.pokes
@@ -165,21 +171,24 @@ struct Replicator {
         let now = core.now
         let check = ReplicaCheck(
             of: core.vault, at: session.connection, progress: progress, relay: core.relay(besides: session, progress))
+        var random = RandomNumbers()
+        let new = held.keys.filter { before.snapshots[$0] != held[$0] }.sorted()
+        let old = held.keys.filter { before.snapshots[$0] == held[$0] }.sorted()
         switch Proof.due(before: before, after: after, generation: generation, now: now) {
         case .none: return
         case .sample:
-            let new = held.keys.filter { before.snapshots[$0] != held[$0] }
-            var random = RandomNumbers()
+            try requireReadable(new, check, device, held)
             let some = try check.packs(of: new).shuffled(using: &random).prefix(Replicator.samplePacks)
             if try check.audit(Array(some), seed: .random()).lost.isEmpty {
                 return core.updateReplica(device) { $0.snapshots = held }
             }
-        case .whole: break
+        case .whole:
+            try lookForForgotten(device)
+            try requireReadable(new + old.shuffled(using: &random).prefix(Replicator.readBack), check, device, held)
         }
         let packs = try check.packs(of: held.keys)
         let (missing, _) = try check.missing(of: packs)
         var lost = missing
-        var random = RandomNumbers()
         let sample = packs.shuffled(using: &random).prefix(Replicator.auditPacks)
         lost += try check.audit(Array(sample), seed: .random()).lost.filter { !missing.contains($0) }
         if !lost.isEmpty {
@@ -197,6 +206,31 @@ struct Replicator {
             replica.generation = generation
             replica.lastProven = now
         }
+    }
+
+    /// A peer that went on with an old disk has again what it was told to forget, and is told again.
+    private func lookForForgotten(_ device: DeviceID) throws(ReplicationError) {
+        let forgotten = core.orders.forgotten
+        guard !forgotten.isEmpty else { return }
+        let back = try PeerVault(session.connection).snapshots(of: forgotten)
+        guard !back.isEmpty else { return }
+        let nonces = core.orders.all.filter { order in order.snapshots.contains(where: back.contains) }.map(\.nonce)
+        core.updateReplica(device) { $0.ordersDelivered.subtract(nonces) }
+        try deliverOrders(device)
+    }
+
+    /// Throws `untrue` if the peer does not hand out what it says to have committed; that counts no more then.
+    private func requireReadable(
+        _ snapshots: [SnapshotID], _ check: ReplicaCheck, _ device: DeviceID, _ held: [SnapshotID: UInt64]
+    ) throws(ReplicationError) {
+        let unreadable = try check.unreadable(snapshots)
+        guard !unreadable.isEmpty else { return }
+        core.updateReplica(device) { replica in
+            replica.snapshots = replica.snapshots.filter { !unreadable.contains($0.key) }
+            replica.isDamaged = true
+        }
+        throw ReplicationError(
+            .untrue, "\(describeCount(unreadable.count, "snapshot")) that it says to have cannot be got from there")
     }
 
     /// Orders to forget that the peer has not carried out; whoever keeps something for this owner gets them.

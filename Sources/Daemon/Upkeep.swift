@@ -52,10 +52,21 @@ package struct Upkeep {
         core.reloadBookIfChanged()
         do {
             let isNew = try core.orders.refresh()
-            let there = Set(try core.vault.snapshots())
-            if isNew || snapshots != there { core.poke() }
+            var there = Set(try core.vault.snapshots())
+            if isNew || snapshots != there {
+                there.subtract(try forgetAgain(there))
+                core.poke()
+            }
             snapshots = there
         } catch { core.log("\(error)") }
+    }
+
+    /// What was forgotten stays so, though it came back from a peer that had not heard: one that was away, or went on with an old disk.
+    private func forgetAgain(_ there: Set<SnapshotID>) throws -> [SnapshotID] {
+        guard there.contains(where: { core.orders.forbids($0) }) else { return [] }
+        var gone: [SnapshotID] = []
+        for order in core.orders.all where order.snapshots.contains(where: there.contains) { gone += try core.vault.forget(order) }
+        return gone
     }
 
     private struct Pace {

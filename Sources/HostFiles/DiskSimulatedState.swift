@@ -185,13 +185,22 @@ struct SimulatedDiskState: Sendable {
     mutating func syncDirectory(_ path: RawPath) throws(HostFilesError) {
         try begin("sync the folder", path, needsSpace: false)
         let directory = try directory(path, "sync the folder")
+        guard !changes.isEmpty else { return }
         var needed: Set<Place> = []
+        // To hash a name takes longer than all else here.
+        var neededDirectories: Set<Int> = []
         var keep: [Change] = []
         var apply: [Change] = []
         for change in changes.reversed() {
-            let touches = change.places.contains { $0.place.directory == directory || needed.contains($0.place) }
+            let touches = change.places.contains { entry in
+                entry.place.directory == directory
+                    || neededDirectories.contains(entry.place.directory) && needed.contains(entry.place)
+            }
             if touches {
-                for (place, _) in change.places { needed.insert(place) }
+                for (place, _) in change.places where place.directory != directory {
+                    needed.insert(place)
+                    neededDirectories.insert(place.directory)
+                }
                 apply.append(change)
             } else {
                 keep.append(change)

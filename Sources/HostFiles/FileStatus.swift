@@ -80,6 +80,8 @@ package struct FileStatus: Sendable, Equatable {
     /// Two runs of one seed see the same of files that were made alike.
     private mutating func makeRepeatable(_ turns: any ThreadTurns) {
         inode = turns.fileNumber(inode)
+        // Of folders that the run itself was given.
+        if type == .directory { modified = Timestamp(seconds: 0, nanoseconds: 0) }
         changed = modified
         device = 1
         mountID = 1

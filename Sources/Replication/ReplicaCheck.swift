@@ -44,6 +44,42 @@ package struct ReplicaCheck: Sendable {
         return packs.sorted()
     }
 
+    /// Snapshots of these whose record, or a page of whose list of packs, the peer does not hand out as it is here or later: without it the
+    /// packs are of no use to whoever recovers from there. Each record and page is read back whole.
+    package func unreadable(_ snapshots: some Sequence<SnapshotID>) throws(ReplicationError) -> [SnapshotID] {
+        var whole: [PageID: Bool] = [:]
+        var unreadable: [SnapshotID] = []
+        for id in snapshots {
+            try progress.requireGoing()
+            guard let record = try? vault.snapshotRecord(id) else { continue }
+            let found: SnapshotRecord?
+            do throws(ReplicationError) { found = try peer.record(id, owner: vault.owner) } catch {
+                // A write-only device may not look at what others have made: who made it looks.
+                if error.code == .refused { continue }
+                throw error
+            }
+            guard let there = found, there.revision >= record.revision else {
+                unreadable.append(id)
+                continue
+            }
+            for page in there.pages {
+                if whole[page.id] == nil { whole[page.id] = try isReadable(page.id) }
+                if whole[page.id] == false {
+                    unreadable.append(id)
+                    break
+                }
+            }
+        }
+        return unreadable
+    }
+
+    private func isReadable(_ page: PageID) throws(ReplicationError) -> Bool {
+        do throws(ReplicationError) { return PageID(sha256(try peer.object(.page, ObjectID(page.value)))) == page } catch {
+            if error.code == .notFound || error.code == .untrue { return false }
+            throw error
+        }
+    }
+
     /// Those that the peer says it does not have, in the order given, and the least generation of its vault meanwhile.
     package func missing(of packs: [PackID]) throws(ReplicationError) -> (packs: [PackID], generation: UInt64?) {
         var missing: [PackID] = []

@@ -89,8 +89,12 @@ package struct SnapshotUpload: Sendable {
                 // As it is there: what it needs there is kept.
                 report.committed[record.id] = revision
             } else if let reason = try commit(record, basedOn: last, isReplacement: revision != nil) {
-                report.refused[record.id] = reason
-                continue
+                // Another device may have brought a later list of packs since what is known was seen.
+                guard let there = try laterRevision(record) else {
+                    report.refused[record.id] = reason
+                    continue
+                }
+                report.committed[record.id] = there
             } else {
                 report.committed[record.id] = record.revision
             }
@@ -99,6 +103,16 @@ package struct SnapshotUpload: Sendable {
         }
         report.sentBytes = progress.bytesSent
         return report
+    }
+
+    /// The revision that stands there, if it is this one or a later one.
+    private func laterRevision(_ record: SnapshotRecord) throws(ReplicationError) -> UInt64? {
+        do throws(ReplicationError) {
+            return try peer.record(record.id, owner: vault.owner).flatMap { $0.revision >= record.revision ? $0.revision : nil }
+        } catch {
+            if error.code == .refused { return nil }
+            throw error
+        }
     }
 
     /// Nil when it is committed; else why not.

@@ -42,11 +42,14 @@ extension Swarm {
             guard let keys = machine.keys else { return }
             _ = try machine.fetchVault(from: reachable(machine), keys)
             guard let node = try machine.node() else { return }
-            _ = try node.check(readDataFraction: 1, repair: true, now: currentTime(), Progress()) { losses in
+            let report = try node.check(readDataFraction: 1, repair: true, now: currentTime(), Progress()) { losses in
                 // What is lost here is brought from peers, and what nobody has stays lost.
-                _ = try? machine.fetchVault(from: self.reachable(machine), keys, replacing: losses.packs)
+                do { _ = try machine.fetchVault(from: self.reachable(machine), keys, replacing: losses.packs) } catch {
+                    self.turns.note("\(machine.name): fetch: \(error)")
+                }
                 return []
             }
+            for line in report.repaired + report.lost { turns.note("\(machine.name): check: \(line)") }
         }
         if case .failure(let error) = result { violated("a damaged machine is mended", "\(machine.name): \(error)") }
     }

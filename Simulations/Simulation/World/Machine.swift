@@ -100,7 +100,7 @@ package final class Machine: @unchecked Sendable {
             self.keys = keys
             var pace = DaemonPace()
             pace.roundMilliseconds = 12 * 3_600_000
-            pace.retryMilliseconds = 600_000
+            pace.retryMilliseconds = 1_800_000
             let log: @Sendable (String) -> Void = { [weak self] line in self?.say(line) }
             let core = try DaemonCore(home, keys, configuration, pace: pace, log: log)
             self.core = core

@@ -65,6 +65,8 @@ package final class Turns: ThreadTurns, @unchecked Sendable {
     private var idle: [Seat] = []
     private var clocks: [Clock] = []
     private var running: Seat
+    /// The machine in whose name something happens now.
+    private var machineNow = Turns.nobody
     private var threads = 0
     private var fileNumbers: [UInt64: UInt64] = [:]
     private let stepsMax: UInt64
@@ -156,7 +158,7 @@ package final class Turns: ThreadTurns, @unchecked Sendable {
 
     // MARK: ThreadTurns
 
-    package func start(name: String, _ body: @escaping @Sendable () -> Void) -> Int? { begin(running.machine, name, body) }
+    package func start(name: String, _ body: @escaping @Sendable () -> Void) -> Int? { begin(machineNow, name, body) }
 
     private func begin(_ machine: MachineIndex, _ name: String, _ body: @escaping @Sendable () -> Void) -> Int? {
         let seat: Seat
@@ -207,14 +209,14 @@ package final class Turns: ThreadTurns, @unchecked Sendable {
 
     /// Asked in the name of the thread that waits.
     private func isReady(_ seat: Seat) -> Bool {
-        let machine = running.machine
-        running.machine = seat.machine
-        defer { running.machine = machine }
+        let before = machineNow
+        machineNow = seat.machine
+        defer { machineNow = before }
         return seat.isReady?() ?? true
     }
 
     package func monotonicNanoseconds() -> UInt64 { now }
-    package func realtimeNanoseconds() -> Int64 { realtime(running.machine) }
+    package func realtimeNanoseconds() -> Int64 { realtime(machineNow) }
     package func random() -> UInt64 { choices.next() }
 
     package func fileNumber(_ inode: UInt64) -> UInt64 {
@@ -244,6 +246,7 @@ package final class Turns: ThreadTurns, @unchecked Sendable {
         runnable.removeLast()
         mix(UInt64(next.thread))
         running = next
+        machineNow = next.machine
         if next === seat, waits { return }
         sem_post(next.gate)
         if waits { while sem_wait(seat.gate) != 0 {} }
@@ -268,10 +271,10 @@ package final class Turns: ThreadTurns, @unchecked Sendable {
                 return
             }
             // What it starts belongs to that machine, and so does the clock that it reads.
-            let before = running.machine
-            running.machine = machine
+            let before = machineNow
+            machineNow = machine
             body()
-            running.machine = before
+            machineNow = before
         }
     }
 
