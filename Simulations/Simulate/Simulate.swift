@@ -1,23 +1,108 @@
 internal import Glibc
 internal import Simulation
 
-func clock_() -> Int { clock() }
+/// What the command line asks for.
+struct Options {
+    var first: UInt64 = 1
+    var count: UInt64 = 1
+    var workers = 1
+    var size: (machines: Int, days: Int)?
+    var without: Set<Int> = []
+    var isTraced = false
+    var shrinks = true
+    var secondsMax: Int?
+    var mutant: String?
+    /// The process does the work itself, and prints lines for the one that started it.
+    var isWorker = false
+
+    static let usage = """
+        usage: Simulations/run [--seed N | --seeds COUNT [--first N]] [--workers N] [--size MACHINES,DAYS] [--seconds N]
+                               [--trace] [--without LIST] [--no-shrink] [--mutant NAME]
+          --seed N        one seed; with --trace, every step of it in words
+          --seeds COUNT   so many seeds from --first on (default: 1)
+          --seconds N     begin no seed after so many seconds
+          --size M,D      M machines and D days in place of what each seed draws
+          --without LIST  leave out these acts of the plan, by number, separated by commas
+          --mutant NAME   with this deliberate bug, in a build that has them; `list` names them
+        """
+
+    init(_ arguments: [String]) throws(UsageError) {
+        var words = arguments[...]
+        func number(_ flag: String) throws(UsageError) -> UInt64 {
+            guard let word = words.popFirst(), let number = UInt64(word) else { throw UsageError("\(flag) needs a number") }
+            return number
+        }
+        while let word = words.popFirst() {
+            switch word {
+            case "--seed":
+                first = try number(word)
+                count = 1
+            case "--seeds": count = try number(word)
+            case "--first": first = try number(word)
+            case "--workers": workers = max(1, Int(clamping: try number(word)))
+            case "--seconds": secondsMax = Int(clamping: try number(word))
+            case "--trace": isTraced = true
+            case "--no-shrink": shrinks = false
+            case "--worker": isWorker = true
+            case "--mutant": mutant = words.popFirst()
+            case "--size":
+                let parts = (words.popFirst() ?? "").split(separator: ",").compactMap { Int($0) }
+                guard parts.count == 2, parts[0] > 0, parts[1] > 0 else { throw UsageError("--size needs MACHINES,DAYS") }
+                size = (parts[0], parts[1])
+            case "--without":
+                let parts = (words.popFirst() ?? "").split(separator: ",")
+                without = Set(parts.compactMap { Int($0) })
+                guard without.count == parts.count else { throw UsageError("--without needs numbers, separated by commas") }
+            default: throw UsageError("what is \(word)?")
+            }
+        }
+    }
+}
+
+struct UsageError: Error {
+    let text: String
+    init(_ text: String) { self.text = text }
+}
 
 @main struct Simulate {
+    static let folder = "/tmp/bakare-simulation"
+
     static func main() {
-        let words = CommandLine.arguments.dropFirst()
-        let first = UInt64(words.first ?? "1") ?? 1
-        let count = UInt64(words.dropFirst().first ?? "1") ?? 1
-        let isTraced = words.contains("--trace")
-        for seed in first..<first + count {
-            let clock = ContinuousClock()
-            let began = clock.now
-            let cpuBegan = clock_()
-            let swarm = Swarm(Plan(seed: seed), folder: "/tmp/bakare-simulation", trace: isTraced ? { writeLine($0) } : nil)
-            let result = swarm.run()
-            let cpu = Double(clock_() - cpuBegan) / 1_000_000
-            writeLine("seed \(seed): cpu \(cpu) \(result.violation.map { "\($0)" } ?? "passed"), \(result.nodeDays) node-days, \(result.steps) steps, digest \(String(result.digest, radix: 16)), \(clock.now - began)")
-            if isTraced { for (kind, number) in result.counts.sorted(by: { $0.key < $1.key }) { writeLine("  \(kind): \(number)") } }
+        do throws(UsageError) {
+            let options = try Options(Array(CommandLine.arguments.dropFirst()))
+            if options.mutant == "list" {
+                for name in Mutants.names { writeLine(name) }
+                exit(0)
+            }
+            if let mutant = options.mutant, !Mutants.choose(mutant) {
+                throw UsageError("no such mutant here: \(mutant); a build with BAKARE_MUTANTS=1 has \(Mutants.names.count)")
+            }
+            if options.isWorker { return work(options) }
+            var coordinator = Coordinator(options)
+            exit(coordinator.run())
+        } catch {
+            writeLine("\(error.text)\n\(Options.usage)")
+            exit(64)
+        }
+    }
+
+    static func plan(_ seed: UInt64, _ options: Options) -> Plan {
+        var plan = Plan(seed: seed, size: options.size)
+        plan.acts = plan.acts.enumerated().filter { !options.without.contains($0.offset) }.map(\.element)
+        return plan
+    }
+
+    /// Runs seeds one after the other; a line for each.
+    static func work(_ options: Options) {
+        for seed in options.first..<options.first + options.count {
+            let trace: ((String) -> Void)? = options.isTraced ? { writeLine($0) } : nil
+            let plan = plan(seed, options)
+            if options.isTraced {
+                for (index, planned) in Plan(seed: seed, size: options.size).acts.enumerated() { writeLine("act \(index): \(planned)") }
+            }
+            mkdir(folder, 0o700)
+            let result = Swarm(plan, folder: folder, trace: trace).run()
+            writeLine(Report(seed, result).line)
         }
     }
 }

@@ -9,9 +9,10 @@ extension ArchiveStore {
     ///
     /// `readDataFraction` (0 to 1) is the share of packs read in full and compared with their names. What is lost is
     /// reported by snapshot and path, as far as this device can read them. With `repair`, `fetch` is given what is lost here before that
-    /// is given up, to bring it into the vault from elsewhere; it answers what to report of it.
+    /// is given up, to bring it into the vault from elsewhere; it answers what to report of it. Where `peersMayHold` what is lost, lists of
+    /// packs go on naming it: a list without it would be brought to the peers, and their copies would go as nobody's.
     package func check(
-        readDataFraction: Double, repair: Bool, nowSeconds: Int64, progress: Progress,
+        readDataFraction: Double, repair: Bool, nowSeconds: Int64, progress: Progress, peersMayHold: Bool = false,
         fetch: (VaultLosses) -> [String] = { _ in [] }
     ) throws(ArchiveError) -> CheckReport {
         let started = ContinuousClock.now
@@ -55,7 +56,8 @@ extension ArchiveStore {
         var lost = LostData()
         for pack in scrub.damagedPacks { try noteLost(pack, &lost) }
         let isHurt = !scrub.missingPacks.isEmpty || !scrub.damagedPacks.isEmpty || !scrub.lostPages.isEmpty
-        if isHurt, repair, identity.owner != nil, identity.certificate.permissions.contains(.forget) {
+        let mayGiveUp = !peersMayHold
+        if isHurt, repair, mayGiveUp, identity.owner != nil, identity.certificate.permissions.contains(.forget) {
             let lists = try replaceLostPacks(
                 missing: scrub.missingPacks, damaged: scrub.damagedPacks, nowSeconds: nowSeconds, progress)
             report.repaired.append("\(lists) list(s) of packs were made anew without what is lost")
@@ -63,6 +65,12 @@ extension ArchiveStore {
             for id in scrub.lostPages { report.lost.append("page \(id.hex) of a pack list is lost") }
             for pack in scrub.missingPacks { report.lost.append("pack \(pack.hex) is missing") }
             for pack in scrub.damagedPacks { report.lost.append("pack \(pack.id.hex) is damaged beyond repair") }
+            if isHurt, repair, peersMayHold {
+                try relyOnNone(of: scrub.missingPacks + scrub.damagedPacks.map(\.id))
+                report.lost.append(
+                    "peers may have what is lost: when they are connected (`peers`), run `check --repair` again; "
+                        + "what none of them has goes when the snapshots that need it are forgotten")
+            }
         }
         try checkSnapshots(lost, knownLost: Set(scrub.lostSnapshots), progress, &report)
         report.seconds = (ContinuousClock.now - started) / .seconds(1)

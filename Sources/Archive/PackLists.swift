@@ -88,6 +88,12 @@ extension ArchiveStore {
         return changed
     }
 
+    /// The next backup stores again what these packs held.
+    func relyOnNone(of packs: [PackID]) throws(ArchiveError) {
+        index.markGone(packs: Set(packs))
+        do { try index.flush() } catch { throw ArchiveError(.storage, "write the chunk index", "\(error)") }
+    }
+
     /// Puts the chunks of damaged packs that can still be read into new packs.
     private func salvage(_ damaged: [DamagedPack]) throws(ArchiveError) {
         guard !damaged.isEmpty else { return }

@@ -77,6 +77,14 @@ package struct ReplicaCounts: Sendable {
     }
 }
 
+extension Home {
+    /// Whether somebody else may hold snapshots of this owner; in doubt it says so.
+    var hasHadPeers: Bool {
+        if !ReplicaTable.read(disk, directory: ledgerDirectory).replicas.isEmpty { return true }
+        do { return try disk.list(peersDirectory).contains { $0 != "orders" } } catch { return error.code != .notFound }
+    }
+}
+
 extension Node {
     /// `now` is nanoseconds since 1970.
     package func replicaCounts(now: Int64) -> ReplicaCounts {

@@ -116,7 +116,7 @@ package final class Node: Sendable {
         do {
             report = try store.check(
                 readDataFraction: readDataFraction, repair: repair, nowSeconds: now / 1_000_000_000, progress: progress,
-                fetch: fetch)
+                peersMayHold: home.hasHadPeers, fetch: fetch)
         } catch { throw NodeError(error) }
         for found in repairs {
             let text = "key file \(found.path) \(found.message)"

@@ -112,7 +112,7 @@ struct LocalCopy {
 
     /// Sessions with peers that hold this node's backups, one for each device.
     private func holders() -> [PeerSession] {
-        let (sessions, replicas) = core.state.withLock { (Array($0.sessions.values), $0.replicas) }
+        let (sessions, replicas) = core.state.withLock { ($0.sessions, $0.replicas) }
         var devices: Set<DeviceID> = []
         return sessions.filter { session in
             guard let device = session.device, session.isPaired, session.ended == nil, core.keepsForThisNode(session) else {
@@ -180,7 +180,7 @@ struct LocalCopy {
     // MARK: Bringing back
 
     private func links() -> [any PeerLink] {
-        core.state.withLock { state in state.sessions.values.filter { $0.isPaired && $0.ended == nil }.map(\.connection) }
+        core.state.withLock { state in state.sessions.filter { $0.isPaired && $0.ended == nil }.map(\.connection) }
     }
 
     /// With a full copy: brings here what only peers have, as far as there is room.

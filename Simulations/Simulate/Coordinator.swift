@@ -1,0 +1,185 @@
+internal import Glibc
+internal import Simulation
+
+/// Hands out seeds to processes of their own, gathers what they say, and makes failures small.
+///
+/// Each seed has a process of its own: one that traps or hangs takes nothing with it, and no seed depends on those before it.
+struct Coordinator {
+    private let options: Options
+    private let began = ContinuousClock.now
+    private var passed = 0
+    private var failures: [(seed: UInt64, checker: String, text: String)] = []
+    private var nodeDays = 0
+    private var counts: [String: Int] = [:]
+
+    /// A seed that takes longer has got stuck.
+    private static let seedSecondsMax = 600
+
+    init(_ options: Options) { self.options = options }
+
+    private struct Child {
+        let process: pid_t
+        let output: Int32
+        let seed: UInt64
+        let began: ContinuousClock.Instant
+        var bytes: [UInt8] = []
+    }
+
+    /// The process's exit code.
+    mutating func run() -> Int32 {
+        var children: [Child] = []
+        var next = options.first
+        let end = options.first + options.count
+        while next < end || !children.isEmpty {
+            let isLate = options.secondsMax.map { ContinuousClock.now - began > .seconds($0) } ?? false
+            while next < end, !isLate, children.count < options.workers {
+                if let child = start(next, without: options.without) { children.append(child) }
+                next += 1
+            }
+            if isLate { next = end }
+            children = children.compactMap { read($0) }
+        }
+        summary()
+        if options.shrinks { for failure in failures.prefix(3) { shrink(failure.seed, failure.checker) } }
+        writeLine("\(passed) passed, \(failures.count) failed")
+        return failures.isEmpty ? 0 : 1
+    }
+
+    // MARK: Processes
+
+    private func start(_ seed: UInt64, without: Set<Int>) -> Child? {
+        var ends: [Int32] = [0, 0]
+        guard pipe(&ends) == 0 else { return nil }
+        // Each has the folder for itself, at the same place, and the same addresses.
+        let user = geteuid() == 0 ? ["-m"] : ["-m", "-r"]
+        let shell = "mount -t tmpfs none \(Simulate.folder) && exec setarch -R \"$0\" \"$@\""
+        var words = ["unshare"] + user + ["sh", "-c", shell, CommandLine.arguments[0], "--worker", "--seed", "\(seed)"]
+        if let size = options.size { words += ["--size", "\(size.machines),\(size.days)"] }
+        if options.isTraced { words.append("--trace") }
+        if !without.isEmpty { words += ["--without", without.sorted().map(String.init).joined(separator: ",")] }
+        if let mutant = options.mutant { words += ["--mutant", mutant] }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
+        posix_spawn_file_actions_addclose(&actions, ends[0])
+        posix_spawn_file_actions_addclose(&actions, ends[1])
+        var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+        defer { for argument in arguments { free(argument) } }
+        var process = pid_t()
+        let result = posix_spawnp(&process, "unshare", &actions, nil, &arguments, environ)
+        posix_spawn_file_actions_destroy(&actions)
+        close(ends[1])
+        guard result == 0 else {
+            close(ends[0])
+            return nil
+        }
+        _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+        return Child(process: process, output: ends[0], seed: seed, began: .now)
+    }
+
+    /// Takes what a child has written; nil when it has ended, and was counted.
+    private mutating func read(_ child: Child) -> Child? {
+        var child = child
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        let count = Glibc.read(child.output, &buffer, buffer.count)
+        if count > 0 {
+            child.bytes += buffer[..<count]
+            return child
+        }
+        if count < 0, errno == EAGAIN {
+            if ContinuousClock.now - child.began > .seconds(Coordinator.seedSecondsMax) { kill(child.process, SIGKILL) }
+            usleep(2000)
+            return child
+        }
+        finish(child)
+        return nil
+    }
+
+    private mutating func finish(_ child: Child) {
+        close(child.output)
+        var status: Int32 = 0
+        waitpid(child.process, &status, 0)
+        let lines = String(decoding: child.bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+        if options.isTraced { for line in lines where Report(line: line) == nil { writeLine(line) } }
+        guard let report = lines.lazy.compactMap({ Report(line: $0) }).first else {
+            return fail(child.seed, "runs to its end", lines.last ?? "the process ended with \(status)")
+        }
+        nodeDays += report.nodeDays
+        for (kind, number) in report.counts { counts[kind, default: 0] += number }
+        if report.hasPassed {
+            passed += 1
+            if options.count == 1 { writeLine("seed \(report.seed): digest \(report.digest), \(report.steps) steps") }
+        } else {
+            fail(report.seed, report.checker, report.text)
+        }
+        if (passed + failures.count) % 100 == 0 { writeLine("\(progress)") }
+    }
+
+    private mutating func fail(_ seed: UInt64, _ checker: String, _ text: String) {
+        failures.append((seed, checker, text))
+        writeLine("FAILED seed \(seed): \(checker): \(text)")
+        writeLine("  again, step by step: Simulations/run --seed \(seed) --trace\(size)")
+    }
+
+    private var size: String { options.size.map { " --size \($0.machines),\($0.days)" } ?? "" }
+
+    private var progress: String {
+        let seconds = (ContinuousClock.now - began) / .seconds(1)
+        let done = passed + failures.count
+        let rate = Int(Double(done) / max(0.001, seconds) * 100)
+        return "\(done) seeds, \(nodeDays) node-days, \(failures.count) failed; \(rate / 100).\(rate % 100 / 10)\(rate % 10) seeds a second"
+    }
+
+    private func summary() {
+        for group in ["act: ", "network: ", ""] {
+            let found = counts.filter { group.isEmpty ? !$0.key.hasPrefix("act: ") && !$0.key.hasPrefix("network: ") : $0.key.hasPrefix(group) }
+            guard !found.isEmpty else { continue }
+            writeLine(group == "act: " ? "work and trouble:" : group == "network: " ? "network faults:" : "states reached and checks made:")
+            for (kind, number) in found.sorted(by: { $0.key < $1.key }) { writeLine("  \(kind.dropFirst(group.count)): \(number)") }
+        }
+        writeLine(progress)
+    }
+
+    // MARK: Shrinking
+
+    /// Leaves out acts of the plan, in ever smaller groups, as long as the same checker still finds something.
+    private mutating func shrink(_ seed: UInt64, _ checker: String) {
+        let total = Plan(seed: seed, size: options.size).acts.count
+        var without = options.without
+        var group = max(1, total / 2)
+        var tries = 0
+        while tries < 60 {
+            var isSmaller = false
+            for start in stride(from: 0, to: total, by: group) where tries < 60 {
+                let more = without.union(Set(start..<min(start + group, total)))
+                guard more.count > without.count else { continue }
+                tries += 1
+                if fails(seed, checker, without: more) {
+                    without = more
+                    isSmaller = true
+                }
+            }
+            if group == 1 { if !isSmaller { break } } else { group = max(1, group / 2) }
+        }
+        let list = without.sorted().map(String.init).joined(separator: ",")
+        writeLine("seed \(seed) fails with \(total - without.count) of \(total) acts:")
+        writeLine("  Simulations/run --seed \(seed) --trace\(size) --without \(list)")
+    }
+
+    private func fails(_ seed: UInt64, _ checker: String, without: Set<Int>) -> Bool {
+        guard let child = start(seed, without: without) else { return false }
+        _ = fcntl(child.output, F_SETFL, 0)
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = Glibc.read(child.output, &buffer, buffer.count)
+            guard count > 0 else { break }
+            bytes += buffer[..<count]
+        }
+        close(child.output)
+        var status: Int32 = 0
+        waitpid(child.process, &status, 0)
+        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+        return lines.contains { Report(line: String($0))?.checker == checker }
+    }
+}
