@@ -2,9 +2,9 @@
 SHELL := /bin/bash
 PREFIX ?= /usr/local
 BINARY := .build/release/bakare-node
-SWIFT_SOURCES := Package.swift Sources Tests
+SWIFT_SOURCES := Package.swift Sources Simulations Tests
 
-.PHONY: help deps build test lint lab fuzz bench demo install
+.PHONY: help deps build test lint lab fuzz simulate bench demo install
 
 help:
 	@echo "make demo      back up, change, list, compare and restore real files of this machine (about 3 minutes)"
@@ -15,6 +15,7 @@ help:
 	@echo "make lab       nodes on hosts of their own, in network namespaces (needs root)"
 	@echo "make lint      format and house rules"
 	@echo "make fuzz      every decoder under libFuzzer, a minute each"
+	@echo "make simulate  whole clusters on simulated disks, network and time (SEEDS=100, or SEED=n for one, step by step)"
 	@echo "make bench     beside restic and borg on the same files, with ratios"
 
 deps:
@@ -35,6 +36,14 @@ lab: deps
 
 fuzz: deps
 	Tests/Fuzzing/run
+
+simulate: deps
+	swift build -c release --product Simulate
+ifdef SEED
+	Simulations/run --seed $(SEED) --trace
+else
+	Simulations/run --seeds $(or $(SEEDS),100) --first $(or $(FIRST),1) --workers $$(nproc)
+endif
 
 bench: build
 	@.ci/deps bench

@@ -104,6 +104,7 @@ let package = Package(
         tests("Daemon", ["Daemon", "Peers", "PeerProtocol", "Cryptography", "BackupFormat", "TestSupport"]),
         tests("NodeLab", ["LabHarness", "BakareNode"]),
         tests("Tidy", []),
+        tests("Simulation", ["Simulate"]),
         tests("EndToEnd", ["CLinux"]),
 
         .target(name: "TestSupport", dependencies: ["BackupFormat"], path: "Tests/TestSupport", swiftSettings: strict),

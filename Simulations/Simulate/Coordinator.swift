@@ -57,7 +57,6 @@ struct Coordinator {
         if let size = options.size { words += ["--size", "\(size.machines),\(size.days)"] }
         if options.isTraced { words.append("--trace") }
         if !without.isEmpty { words += ["--without", without.sorted().map(String.init).joined(separator: ",")] }
-        if let mutant = options.mutant { words += ["--mutant", mutant] }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         posix_spawn_file_actions_adddup2(&actions, ends[1], 1)

@@ -11,19 +11,17 @@ struct Options {
     var isTraced = false
     var shrinks = true
     var secondsMax: Int?
-    var mutant: String?
     /// The process does the work itself, and prints lines for the one that started it.
     var isWorker = false
 
     static let usage = """
         usage: Simulations/run [--seed N | --seeds COUNT [--first N]] [--workers N] [--size MACHINES,DAYS] [--seconds N]
-                               [--trace] [--without LIST] [--no-shrink] [--mutant NAME]
+                               [--trace] [--without LIST] [--no-shrink]
           --seed N        one seed; with --trace, every step of it in words
           --seeds COUNT   so many seeds from --first on (default: 1)
           --seconds N     begin no seed after so many seconds
           --size M,D      M machines and D days in place of what each seed draws
           --without LIST  leave out these acts of the plan, by number, separated by commas
-          --mutant NAME   with this deliberate bug, in a build that has them; `list` names them
         """
 
     init(_ arguments: [String]) throws(UsageError) {
@@ -44,7 +42,6 @@ struct Options {
             case "--trace": isTraced = true
             case "--no-shrink": shrinks = false
             case "--worker": isWorker = true
-            case "--mutant": mutant = words.popFirst()
             case "--size":
                 let parts = (words.popFirst() ?? "").split(separator: ",").compactMap { Int($0) }
                 guard parts.count == 2, parts[0] > 0, parts[1] > 0 else { throw UsageError("--size needs MACHINES,DAYS") }
@@ -70,13 +67,6 @@ struct UsageError: Error {
     static func main() {
         do throws(UsageError) {
             let options = try Options(Array(CommandLine.arguments.dropFirst()))
-            if options.mutant == "list" {
-                for name in Mutants.names { writeLine(name) }
-                exit(0)
-            }
-            if let mutant = options.mutant, !Mutants.choose(mutant) {
-                throw UsageError("no such mutant here: \(mutant); a build with BAKARE_MUTANTS=1 has \(Mutants.names.count)")
-            }
             if options.isWorker { return work(options) }
             var coordinator = Coordinator(options)
             exit(coordinator.run())

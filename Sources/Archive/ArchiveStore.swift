@@ -67,6 +67,8 @@ package final class ArchiveStore: Sendable {
         do {
             try vault.forEachPack { (pack) throws(VaultError) in present.append(pack) }
             try vault.forEachStub { (pack) throws(VaultError) in present.append(pack) }
+            let damaged = damagedPacks()
+            if !damaged.isEmpty { present.removeAll { damaged.contains($0) } }
             present.sort()
             try index(unknown: index.synchronise(present: present))
         } catch {

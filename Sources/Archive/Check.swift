@@ -52,6 +52,8 @@ extension ArchiveStore {
                 "snapshot \(id.hex): its record is damaged beyond repair; sweeps stop until you `forget` it by this id")
         }
 
+        // What was damaged and is whole again, or has gone, is relied on again.
+        if repair, readDataFraction >= 1, scrub.damagedPacks.isEmpty { try noteDamaged([]) }
         try synchroniseIndex()
         var lost = LostData()
         for pack in scrub.damagedPacks { try noteLost(pack, &lost) }
@@ -66,7 +68,7 @@ extension ArchiveStore {
             for pack in scrub.missingPacks { report.lost.append("pack \(pack.hex) is missing") }
             for pack in scrub.damagedPacks { report.lost.append("pack \(pack.id.hex) is damaged beyond repair") }
             if isHurt, repair, peersMayHold {
-                try relyOnNone(of: scrub.missingPacks + scrub.damagedPacks.map(\.id))
+                try relyOnNone(of: scrub.missingPacks, damaged: scrub.damagedPacks)
                 report.lost.append(
                     "peers may have what is lost: when they are connected (`peers`), run `check --repair` again; "
                         + "what none of them has goes when the snapshots that need it are forgotten")

@@ -61,6 +61,29 @@ private final class TwistedPeer: PeerLink {
         #expect(try Set(empty.snapshots()) == Set(records.map(\.id)))
     }
 
+    @Test("a peer that says to have committed, and does not hand out the record or a list of packs, is found out")
+    func unreadable() throws {
+        var world = try ReplicationWorld()
+        let pack = try world.pack(5000)
+        let records = try (0..<3).map { _ in try world.snapshot([[pack]]) }
+        let peer = try world.peer()
+        _ = try SnapshotUpload(from: world.vault, to: peer).run()
+        let ids = records.map(\.id)
+        func unreadable(_ lacking: ObjectID?, _ code: Failed.Code = .notFound) throws -> [SnapshotID] {
+            let link = TwistedPeer(peer) { request in
+                if case .get(let get) = request, get.id == lacking { Failed(code) } else { nil }
+            }
+            return try ReplicaCheck(of: world.vault, at: link).unreadable(ids)
+        }
+        #expect(try unreadable(nil) == [])
+        #expect(try unreadable(ObjectID(records[1].id.value)) == [records[1].id])
+        let page = try #require(records[0].pages.first)
+        let shared = records.filter { $0.pages.contains { $0.id == page.id } }.map(\.id)
+        #expect(try Set(unreadable(ObjectID(page.id.value))) == Set(shared))
+        // A write-only device may not look at what others have made, and learns nothing by it.
+        #expect(try unreadable(ObjectID(records[1].id.value), .notPermitted) == [])
+    }
+
     @Test("a peer that is cut off while it says what it has is told of, since it may have more than the others")
     func unheard() throws {
         var world = try ReplicationWorld()

@@ -1,0 +1,80 @@
+import Foundation
+import Testing
+
+/// What a run of the simulator printed, and its exit code.
+private struct Outcome {
+    let text: String
+    let code: Int32
+
+    var lastLine: String { text.split(separator: "\n").last.map(String.init) ?? "" }
+}
+
+private let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+/// The simulator beside the test bundle.
+private let program: String = {
+    for argument in [try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")].compactMap({ $0 }) + CommandLine.arguments {
+        let path = URL(fileURLWithPath: argument).deletingLastPathComponent().appendingPathComponent("Simulate").path
+        if FileManager.default.isExecutableFile(atPath: path) { return path }
+    }
+    return root.appendingPathComponent(".build/release/Simulate").path
+}()
+
+private func run(_ command: String, _ arguments: [String]) throws -> Outcome {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: command)
+    process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(["SIMULATE": program]) { $1 }
+    let output = Pipe()
+    process.standardOutput = output
+    process.standardError = output
+    try process.run()
+    let bytes = output.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    return Outcome(text: String(decoding: bytes, as: UTF8.self), code: process.terminationStatus)
+}
+
+private func simulate(_ arguments: String...) throws -> Outcome {
+    try run(root.appendingPathComponent("Simulations/run").path, arguments)
+}
+
+/// Mounting a folder of its own needs a user namespace, or root.
+private let isAble: Bool = {
+    let user = geteuid() == 0 ? [] : ["-r"]
+    return (try? run("/usr/bin/unshare", ["-m"] + user + ["mount", "-t", "tmpfs", "none", "/mnt"]).code) == 0
+}()
+
+@Suite("The simulator", .serialized, .enabled(if: isAble, "this user may not mount a folder of its own")) struct SimulationTests {
+    @Test("two runs of one seed are the same to the last step, in words and in their digest")
+    func isRepeatable() throws {
+        let (first, second) = (try simulate("--seed", "14", "--trace"), try simulate("--seed", "14", "--trace"))
+        #expect(first.code == 0 && first.text.contains("digest"))
+        // How fast it went is not part of it.
+        func lines(_ outcome: Outcome) -> [Substring] {
+            outcome.text.split(separator: "\n").filter { !$0.contains("seeds a second") }
+        }
+        #expect(lines(first) == lines(second))
+        #expect(lines(first).count > 100)
+    }
+
+    @Test("clusters live through crashes, cuts, rot and liars, and nothing is lost")
+    func swarm() throws {
+        let outcome = try simulate("--seeds", "24", "--first", "100", "--size", "4,8", "--workers", "2")
+        #expect(outcome.code == 0, "\(outcome.text)")
+        #expect(outcome.lastLine == "24 passed, 0 failed")
+    }
+
+    @Test("another order of things is another life")
+    func differs() throws {
+        func digest(_ seed: String) throws -> Substring? {
+            try simulate("--seed", seed, "--size", "2,3").text.split(separator: "\n").first { $0.contains("digest") }
+        }
+        #expect(try digest("1") != digest("2"))
+    }
+
+    @Test("a flag that is not known is told, with those that are", arguments: [["--sed", "1"], ["--seed"], ["--size", "3"], ["--without", "x"]])
+    func usage(arguments: [String]) throws {
+        let outcome = try run(root.appendingPathComponent("Simulations/run").path, arguments)
+        #expect(outcome.code == 64 && outcome.text.contains("usage:"))
+    }
+}
