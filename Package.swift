@@ -72,7 +72,8 @@ let package = Package(
         .target(
             name: "Simulation",
             dependencies: [
-                "Daemon", "BackupNode", "Archive", "Peers", "Replication", "Placement", "PeerProtocol", "Ledger", "Vault", "Cryptography",
+                "Daemon", "BackupNode", "Archive", "Peers", "Replication", "Placement", "PeerProtocol", "Ledger", "Vault",
+                "Cryptography",
                 "HostFiles", "BackupFormat", "CSodium",
             ], path: "Simulations/Simulation", swiftSettings: strict),
         .executableTarget(

@@ -126,15 +126,22 @@ struct Coordinator {
         let seconds = (ContinuousClock.now - began) / .seconds(1)
         let done = passed + failures.count
         let rate = Int(Double(done) / max(0.001, seconds) * 100)
-        return "\(done) seeds, \(nodeDays) node-days, \(failures.count) failed; \(rate / 100).\(rate % 100 / 10)\(rate % 10) seeds a second"
+        return
+            "\(done) seeds, \(nodeDays) node-days, \(failures.count) failed; \(rate / 100).\(rate % 100 / 10)\(rate % 10) seeds a second"
     }
 
     private func summary() {
         for group in ["act: ", "network: ", ""] {
-            let found = counts.filter { group.isEmpty ? !$0.key.hasPrefix("act: ") && !$0.key.hasPrefix("network: ") : $0.key.hasPrefix(group) }
+            let found = counts.filter {
+                group.isEmpty ? !$0.key.hasPrefix("act: ") && !$0.key.hasPrefix("network: ") : $0.key.hasPrefix(group)
+            }
             guard !found.isEmpty else { continue }
-            writeLine(group == "act: " ? "work and trouble:" : group == "network: " ? "network faults:" : "states reached and checks made:")
-            for (kind, number) in found.sorted(by: { $0.key < $1.key }) { writeLine("  \(kind.dropFirst(group.count)): \(number)") }
+            writeLine(
+                group == "act: "
+                    ? "work and trouble:" : group == "network: " ? "network faults:" : "states reached and checks made:")
+            for (kind, number) in found.sorted(by: { $0.key < $1.key }) {
+                writeLine("  \(kind.dropFirst(group.count)): \(number)")
+            }
         }
         writeLine(progress)
     }

@@ -88,7 +88,9 @@ struct UsageError: Error {
             let trace: ((String) -> Void)? = options.isTraced ? { writeLine($0) } : nil
             let plan = plan(seed, options)
             if options.isTraced {
-                for (index, planned) in Plan(seed: seed, size: options.size).acts.enumerated() { writeLine("act \(index): \(planned)") }
+                for (index, planned) in Plan(seed: seed, size: options.size).acts.enumerated() {
+                    writeLine("act \(index): \(planned)")
+                }
             }
             mkdir(folder, 0o700)
             let result = Swarm(plan, folder: folder, trace: trace).run()

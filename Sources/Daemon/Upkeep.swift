@@ -65,7 +65,9 @@ package struct Upkeep {
     private func forgetAgain(_ there: Set<SnapshotID>) throws -> [SnapshotID] {
         guard there.contains(where: { core.orders.forbids($0) }) else { return [] }
         var gone: [SnapshotID] = []
-        for order in core.orders.all where order.snapshots.contains(where: there.contains) { gone += try core.vault.forget(order) }
+        for order in core.orders.all where order.snapshots.contains(where: there.contains) {
+            gone += try core.vault.forget(order)
+        }
         return gone
     }
 

@@ -15,7 +15,7 @@ import Vault
         world.folder.write("s/a", noise(900_000, 1))
         let snapshot = try #require(try world.backUp(store, at: 1).snapshot)
         var largest: (pack: PackID, bytes: Int)?
-        try store.vault.forEachPack { pack in
+        try store.vault.forEachPack { pack throws(VaultError) in
             let bytes = try store.vault.packBytes(pack)
             if bytes > largest?.bytes ?? 0 { largest = (pack, bytes) }
         }
@@ -34,7 +34,9 @@ import Vault
         return (record.revision, try record.pages.flatMap { try vault.page($0.id).packs })
     }
 
-    @Test("a repair takes nothing off lists that peers may hold, and the next backup stores again what is lost", arguments: [true, false])
+    @Test(
+        "a repair takes nothing off lists that peers may hold, and the next backup stores again what is lost",
+        arguments: [true, false])
     func keepsLists(isGone: Bool) throws {
         let (disk, snapshot, pack) = try begin(isGone: isGone)
         let store = try world.open(disk)

@@ -9,11 +9,14 @@ private struct Outcome {
     var lastLine: String { text.split(separator: "\n").last.map(String.init) ?? "" }
 }
 
-private let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+private let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
 
 /// The simulator beside the test bundle.
 private let program: String = {
-    for argument in [try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")].compactMap({ $0 }) + CommandLine.arguments {
+    for argument in [try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")].compactMap({ $0 })
+        + CommandLine.arguments
+    {
         let path = URL(fileURLWithPath: argument).deletingLastPathComponent().appendingPathComponent("Simulate").path
         if FileManager.default.isExecutableFile(atPath: path) { return path }
     }
@@ -72,7 +75,9 @@ private let isAble: Bool = {
         #expect(try digest("1") != digest("2"))
     }
 
-    @Test("a flag that is not known is told, with those that are", arguments: [["--sed", "1"], ["--seed"], ["--size", "3"], ["--without", "x"]])
+    @Test(
+        "a flag that is not known is told, with those that are",
+        arguments: [["--sed", "1"], ["--seed"], ["--size", "3"], ["--without", "x"]])
     func usage(arguments: [String]) throws {
         let outcome = try run(root.appendingPathComponent("Simulations/run").path, arguments)
         #expect(outcome.code == 64 && outcome.text.contains("usage:"))

@@ -22,7 +22,9 @@ extension Swarm {
             turns.mendClock(of: machine.index)
         }
         // Commands that are at it come to their end.
-        for _ in 0..<100 where machines.contains(where: { $0.commands > 0 }) { turns.sleep(until: turns.now + 600 * Swarm.second) }
+        for _ in 0..<100 where machines.contains(where: { $0.commands > 0 }) {
+            turns.sleep(until: turns.now + 600 * Swarm.second)
+        }
         if let busy = machines.first(where: { $0.commands > 0 }) {
             return violated("commands end", "\(busy.name) has been at a command for long")
         }
@@ -76,9 +78,13 @@ extension Swarm {
             let table = ReplicaTable.read(machine.disk, directory: machine.home.ledgerDirectory)
             let now = turns.clockSeconds(of: machine.index)
             for id in (try? vault.snapshots()) ?? [] {
-                guard let record = try? vault.snapshotRecord(id), (try? vault.missingPacks(of: id))?.isEmpty == true else { continue }
+                guard let record = try? vault.snapshotRecord(id), (try? vault.missingPacks(of: id))?.isEmpty == true else {
+                    continue
+                }
                 let proven = table.proven(id, revision: record.revision, now: now)
-                if proven < wanted { return "\(machine.name): \(id.hex.prefix(8)) on \(proven) peers, \(wanted) of \(eligible.count) are due" }
+                if proven < wanted {
+                    return "\(machine.name): \(id.hex.prefix(8)) on \(proven) peers, \(wanted) of \(eligible.count) are due"
+                }
             }
         }
         return nil
@@ -109,7 +115,9 @@ extension Swarm {
         for (a, b) in network.standing {
             guard let mine = agreement(a), let theirs = agreement(b) else { continue }
             if mine.storedHere != theirs.storedThere || mine.storedThere != theirs.storedHere {
-                violated("both sides of an agreement say the same", "\(machines[a.machine].name) and \(machines[b.machine].name): \(mine), \(theirs)")
+                violated(
+                    "both sides of an agreement say the same",
+                    "\(machines[a.machine].name) and \(machines[b.machine].name): \(mine), \(theirs)")
             }
             count("compared agreements")
         }
@@ -185,7 +193,8 @@ extension Swarm {
             guard let node = try machine.node() else { return }
             for id in due.keys.sorted() {
                 guard holds(machine, owners[owner].id, id) else {
-                    violated("with the owner key alone everything comes back", "\(id.hex.prefix(8)) is with peers, and did not come")
+                    violated(
+                        "with the owner key alone everything comes back", "\(id.hex.prefix(8)) is with peers, and did not come")
                     continue
                 }
                 try restore(id, on: machine, node)

@@ -37,7 +37,9 @@ extension Swarm {
                 let root = RawPath("/home/vault/\(owners[guest].id.hex)")
                 let used = machine.disk.files(under: root).reduce(0) { $0 + $1.bytes.count }
                 guard used > friendship.quotaBytes else { continue }
-                violated("a friend's quota is never exceeded", "\(machine.name) keeps \(used) bytes for owner \(guest): \(friendship.quotaBytes)")
+                violated(
+                    "a friend's quota is never exceeded",
+                    "\(machine.name) keeps \(used) bytes for owner \(guest): \(friendship.quotaBytes)")
             }
         }
     }
@@ -80,7 +82,8 @@ extension Swarm {
 
     /// The same, with every byte read and compared with the pack's id.
     func holdsWhole(_ machine: Machine, _ owner: OwnerID, _ id: SnapshotID) -> Bool {
-        guard holds(machine, owner, id), let vault = vault(of: owner, on: machine), let record = try? vault.snapshotRecord(id) else {
+        guard holds(machine, owner, id), let vault = vault(of: owner, on: machine), let record = try? vault.snapshotRecord(id)
+        else {
             return false
         }
         for page in record.pages {

@@ -99,7 +99,8 @@ package struct Plan: Sendable {
         let isQuiet = choices.isOne(in: 5)
         machines = (0..<machineCount).map { index in
             PlannedMachine(
-                owner: index < owners ? index : choices.below(owners), role: choices.pick([.auto, .auto, .auto, .both, .persister]) ?? .auto,
+                owner: index < owners ? index : choices.below(owners),
+                role: choices.pick([.auto, .auto, .auto, .both, .persister]) ?? .auto,
                 isLiar: false, clockOffsetSeconds: choices.isOne(in: 4) ? choices.within(-3600...3600) : 0,
                 driftPartsPerMillion: choices.isOne(in: 3) ? choices.within(-200...200) : 0, sleepsAtNight: choices.isOne(in: 6))
         }
@@ -150,7 +151,9 @@ package struct Plan: Sendable {
             for _ in 0..<days / 5 { add(choices.below(end), .sweep(index)) }
             for _ in 0..<days / 10 { add(choices.below(end), .check(index)) }
             guard machine.sleepsAtNight else { continue }
-            for day in 0..<days { add(day * 86_400 + 79_200 + choices.below(3600), .suspend(index, seconds: choices.within(20_000...30_000))) }
+            for day in 0..<days {
+                add(day * 86_400 + 79_200 + choices.below(3600), .suspend(index, seconds: choices.within(20_000...30_000)))
+            }
         }
     }
 
@@ -176,7 +179,9 @@ package struct Plan: Sendable {
             case 19: if choices.isOne(in: 2) { add(second, .loseDisk(machine, seconds: length)) }
             case 20: if choices.isOne(in: 2) { add(second, .oldImage(machine, seconds: length)) }
             case 21:
-                add(second, .jumpClock(machine, seconds: choices.pick([-3600, 3600, 86_400, -400_000, 3_000_000, -40_000_000]) ?? 60))
+                add(
+                    second,
+                    .jumpClock(machine, seconds: choices.pick([-3600, 3600, 86_400, -400_000, 3_000_000, -40_000_000]) ?? 60))
             default: if let liar = machines.firstIndex(where: \.isLiar) { add(second, .dropPacks(liar)) }
             }
         }

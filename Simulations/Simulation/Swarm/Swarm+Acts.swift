@@ -184,7 +184,8 @@ extension Swarm {
         guard isTroubled(machine) else {
             return violated(
                 "a committed snapshot restores",
-                "\(id.hex.prefix(8)) on \(machine.name): \(found.count) of \(model.content.count) files; \(report.errors.first.map { "\($0)" } ?? "")")
+                "\(id.hex.prefix(8)) on \(machine.name): \(found.count) of \(model.content.count) files; \(report.errors.first.map { "\($0)" } ?? "")"
+            )
         }
     }
 }

@@ -83,7 +83,8 @@ extension Swarm {
     /// Those that may hold something of the machine's owner.
     func reachable(_ machine: Machine) -> [Machine] {
         machines.filter { other in
-            other.index != machine.index && other.isAwake && (other.owner == machine.owner || areFriends(machine.owner, other.owner))
+            other.index != machine.index && other.isAwake
+                && (other.owner == machine.owner || areFriends(machine.owner, other.owner))
         }
     }
 

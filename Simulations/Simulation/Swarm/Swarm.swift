@@ -140,7 +140,8 @@ package final class Swarm: @unchecked Sendable {
         for machine in machines { for other in own(machine) { attempt("meet", on: machine) { try machine.meet(other) } } }
         for machine in machines { boot(machine) }
         for friendship in plan.friendships {
-            guard let a = machines.first(where: { $0.owner == friendship.a }), let b = machines.first(where: { $0.owner == friendship.b })
+            guard let a = machines.first(where: { $0.owner == friendship.a }),
+                let b = machines.first(where: { $0.owner == friendship.b })
             else { continue }
             pair(a, b, quotaBytes: UInt64(friendship.quotaBytes))
         }
@@ -186,7 +187,9 @@ package final class Swarm: @unchecked Sendable {
         }
         guard !empty.contains(machine.index), !machine.isUp else { return }
         if let error = machine.boot() {
-            if damagedAt[machine.index] != nil || machine.disk.faults.errorOneIn != nil || machine.disk.faults.capacityBytes != nil {
+            if damagedAt[machine.index] != nil || machine.disk.faults.errorOneIn != nil
+                || machine.disk.faults.capacityBytes != nil
+            {
                 return turns.note("\(machine.name) does not start: \(error)")
             }
             violated("starts again", "\(machine.name) does not start: \(error)")

@@ -60,7 +60,9 @@ package final class Machine: @unchecked Sendable {
         dialer = Dialer(index, network, seed: choices.next())
     }
 
-    static func address(of index: MachineIndex) -> PeerAddress { PeerAddress(host: "10.0.\(index / 250).\(index % 250 + 1)", port: 4747) }
+    static func address(of index: MachineIndex) -> PeerAddress {
+        PeerAddress(host: "10.0.\(index / 250).\(index % 250 + 1)", port: 4747)
+    }
 
     private static func home(on disk: SimulatedDisk) -> Home {
         Home(directory: "/home", source: .flag, configurationFile: "/home/bakare.toml", disk: disk)

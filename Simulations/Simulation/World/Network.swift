@@ -138,7 +138,8 @@ package final class Network: @unchecked Sendable {
         _ node: any NetworkNode, to machine: MachineIndex, peer: Bytes32?, token: Bytes32?, key: SessionBasis? = nil,
         ready: @escaping @Sendable (Result<WireEnd, PeerProtocolError>) -> Void
     ) {
-        guard let other = nodes[machine], !turns.isSuspended(machine), !isCut(node.machine, machine), !isCut(machine, node.machine)
+        guard let other = nodes[machine], !turns.isSuspended(machine), !isCut(node.machine, machine),
+            !isCut(machine, node.machine)
         else {
             turns.after(UInt64(choices.within(1...5000)) * 1_000_000, on: node.machine) {
                 ready(.failure(PeerProtocolError(.disconnected, "no answer")))

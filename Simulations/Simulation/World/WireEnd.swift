@@ -144,7 +144,9 @@ package final class WireEnd: PeerChannel, @unchecked Sendable {
         guard isReady, ended == nil, !isPumping else { return }
         isPumping = true
         defer { isPumping = false }
-        while ended == nil, let index = outbox.firstIndex(where: { if case .answer = $0 { true } else { false } }) ?? outbox.indices.first {
+        while ended == nil,
+            let index = outbox.firstIndex(where: { if case .answer = $0 { true } else { false } }) ?? outbox.indices.first
+        {
             do throws(SendRefusal) {
                 switch outbox[index] {
                 case .request(let request, let bulk, let then):
