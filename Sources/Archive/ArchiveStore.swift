@@ -36,6 +36,8 @@ package final class ArchiveStore: Sendable {
     let footerCipher: FooterCipher
     /// The node's scratch folder, for listings that outgrow memory.
     let scratchDirectory: RawPath
+    /// On ``disk``: what can be made anew.
+    let ledgerDirectory: RawPath
     /// Held by a backup from its start to its end.
     let oneAtATime = Mutex<Void>(())
     let elsewhere = Mutex(Elsewhere())
@@ -50,6 +52,7 @@ package final class ArchiveStore: Sendable {
         self.disk = disk
         self.plan = plan
         self.scratchDirectory = scratchDirectory
+        self.ledgerDirectory = ledgerDirectory
         cipher = identity.keys.chunkCipher()
         footerCipher = identity.keys.footerCipher()
         do {

@@ -96,7 +96,7 @@ extension ArchiveStore {
         try noteDamaged(damaged.map(\.id))
     }
 
-    private var damagedFile: RawPath { scratchDirectory.appending("damaged-packs") }
+    private var damagedFile: RawPath { ledgerDirectory.appending("damaged-packs") }
     private static let damagedBytesMax = 16 << 20
 
     /// Packs that are there and that parity could not rebuild at the last check: 32 bytes each, in a file of the ledger's folder. None where

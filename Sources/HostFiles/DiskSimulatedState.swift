@@ -211,14 +211,17 @@ struct SimulatedDiskState: Sendable {
     }
 
     private mutating func makeDurable(_ change: Change) {
+        var lessened: [Int] = []
         for (place, node) in change.places {
             let before = nodes[place.directory].durableEntries[place.name]
             nodes[place.directory].durableEntries[place.name] = node
             if let node { nodes[node].durableNames += 1 }
             guard let before else { continue }
             nodes[before].durableNames -= 1
-            release(before)
+            lessened.append(before)
         }
+        // A file that is renamed has no name in between.
+        for node in lessened { release(node) }
     }
 
     // MARK: Bytes
