@@ -78,6 +78,9 @@ let package = Package(
             ], path: "Simulations/Simulation", swiftSettings: strict),
         .executableTarget(
             name: "Simulate", dependencies: ["Simulation"], path: "Simulations/Simulate", swiftSettings: strict),
+        .target(name: "Durability", path: "Simulations/Durability", swiftSettings: strict),
+        .executableTarget(
+            name: "DurabilityTable", dependencies: ["Durability"], path: "Simulations/DurabilityTable", swiftSettings: strict),
 
         tests("BackupFormat", ["BackupFormat"]),
         tests("Cryptography", ["Cryptography", "BackupFormat", "CSodium", "TestSupport"]),
@@ -107,6 +110,7 @@ let package = Package(
         tests("Tidy", []),
         tests("Simulation", ["Simulate"]),
         tests("EndToEnd", ["CLinux"]),
+        tests("Durability", ["Durability"]),
 
         .target(name: "TestSupport", dependencies: ["BackupFormat"], path: "Tests/TestSupport", swiftSettings: strict),
         .target(

@@ -156,13 +156,10 @@ func imports() throws {
     let repository = try Repository()
     let allowed = moduleTable(try repository.text("docs/ARCHITECTURE.md"))
     let everywhere: Set = ["Glibc", "Synchronization"]
-    let roots = ["Sources/", "Simulations/"]
-    let sources = repository.files.filter { name in
-        name.split(separator: "/").count > 2 && roots.contains { name.hasPrefix($0) }
-    }
+    let sources = repository.files.filter(isOfModule)
     let modules = Set(sources.compactMap { $0.split(separator: "/").dropFirst().first.map(String.init) })
     #expect(Set(allowed.keys) == modules)
-    for file in try repository.swiftFiles() where roots.contains(where: file.name.hasPrefix) {
+    for file in try repository.swiftFiles() where isOfModule(file.name) {
         let module = String(file.name.split(separator: "/")[1])
         for (index, line) in file.code.enumerated() {
             guard
@@ -180,12 +177,15 @@ func imports() throws {
 @Test("each module's main file opens with what it is for")
 func moduleComments() throws {
     let repository = try Repository()
-    for name in repository.files where name.hasPrefix("Sources/") && name.hasSuffix(".swift") {
+    for name in repository.files where isOfModule(name) && name.hasSuffix(".swift") {
         let parts = name.split(separator: "/")
         guard parts.count == 3, parts[2] == parts[1] + ".swift" else { continue }
         #expect(try repository.text(name).hasPrefix("// "), "\(name)")
     }
 }
+
+/// Modules are folders of Sources, and of Simulations.
+private func isOfModule(_ file: String) -> Bool { file.hasPrefix("Sources/") || file.hasPrefix("Simulations/") }
 
 /// The rows of the table of modules: what each may import.
 private func moduleTable(_ text: String) -> [String: Set<String>] {
