@@ -1,3 +1,6 @@
+// The simulator's command line: hands out seeds to processes of their own, repeats and shrinks those that fail, and counts.
+//
+// It decides nothing of what is simulated; that is `Simulation`'s.
 internal import Glibc
 internal import Simulation
 

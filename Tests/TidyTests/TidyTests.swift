@@ -185,7 +185,9 @@ func moduleComments() throws {
 }
 
 /// Modules are folders of Sources, and of Simulations.
-private func isOfModule(_ file: String) -> Bool { file.hasPrefix("Sources/") || file.hasPrefix("Simulations/") }
+private func isOfModule(_ file: String) -> Bool {
+    (file.hasPrefix("Sources/") || file.hasPrefix("Simulations/")) && file.split(separator: "/").count > 2
+}
 
 /// The rows of the table of modules: what each may import.
 private func moduleTable(_ text: String) -> [String: Set<String>] {
