@@ -75,8 +75,12 @@ package struct ReplicaCheck: Sendable {
 
     private func isReadable(_ page: PageID) throws(ReplicationError) -> Bool {
         do throws(ReplicationError) { return PageID(sha256(try peer.object(.page, ObjectID(page.value)))) == page } catch {
-            if error.code == .notFound || error.code == .untrue { return false }
-            throw error
+            switch error.code {
+            case .notFound, .untrue: return false
+            // Nor at the lists of packs: nothing is learned by it.
+            case .refused: return true
+            default: throw error
+            }
         }
     }
 

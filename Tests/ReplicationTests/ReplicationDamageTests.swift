@@ -82,6 +82,7 @@ private final class TwistedPeer: PeerLink {
         #expect(try Set(unreadable(ObjectID(page.id.value))) == Set(shared))
         // A write-only device may not look at what others have made, and learns nothing by it.
         #expect(try unreadable(ObjectID(records[1].id.value), .notPermitted) == [])
+        #expect(try unreadable(ObjectID(page.id.value), .notPermitted) == [])
     }
 
     @Test("a peer that is cut off while it says what it has is told of, since it may have more than the others")
