@@ -58,8 +58,7 @@ extension ArchiveStore {
         var lost = LostData()
         for pack in scrub.damagedPacks { try noteLost(pack, &lost) }
         let isHurt = !scrub.missingPacks.isEmpty || !scrub.damagedPacks.isEmpty || !scrub.lostPages.isEmpty
-        let mayGiveUp = !peersMayHold
-        if isHurt, repair, mayGiveUp, identity.owner != nil, identity.certificate.permissions.contains(.forget) {
+        if isHurt, repair, !peersMayHold, identity.owner != nil, identity.certificate.permissions.contains(.forget) {
             let lists = try replaceLostPacks(
                 missing: scrub.missingPacks, damaged: scrub.damagedPacks, nowSeconds: nowSeconds, progress)
             report.repaired.append("\(lists) list(s) of packs were made anew without what is lost")

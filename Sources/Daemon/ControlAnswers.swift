@@ -88,7 +88,7 @@ extension DaemonCore {
             if count != shown { call.progress(count.bytes) }
             shown = count
             let present = state.withLock { state in
-                state.sessions.filter { $0.isPaired && $0.ended == nil }.map { session in
+                state.standing.map { session in
                     (device: session.device, isDone: (state.finished[ObjectIdentifier(session)] ?? -1) >= started)
                 }
             }

@@ -81,7 +81,7 @@ extension DaemonCore {
             return .failed(code: 64, message: "get: no pack has such a part")
         }
         let links = state.withLock { state in
-            state.sessions.filter { $0.isPaired && $0.ended == nil }
+            state.standing
                 .sorted { ($0.device?.hex ?? "") < ($1.device?.hex ?? "") }.map(\.connection)
         }
         guard !links.isEmpty else { return .failed(code: ControlLink.nobody, message: "no peer is connected") }

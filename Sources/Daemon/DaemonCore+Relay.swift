@@ -8,7 +8,7 @@ extension DaemonCore {
     func relay(besides session: PeerSession, _ progress: ReplicationProgress) -> PackRelay {
         { [self] (pack, body) throws(ReplicationError) in
             let links: [any PeerLink] = state.withLock { state in
-                state.sessions.filter { $0 !== session && $0.isPaired && $0.ended == nil }.map(\.connection)
+                state.standing.filter { $0 !== session }.map(\.connection)
             }
             try oneRelay { () throws(ReplicationError) in try body(try fetchPack(pack, from: links, progress: progress)) }
         }

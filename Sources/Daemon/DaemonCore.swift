@@ -86,6 +86,9 @@ package final class DaemonCore: Sendable {
         var complaints: [DeviceID: String] = [:]
         var isStopping = false
 
+        /// Sessions with paired peers that stand.
+        var standing: [PeerSession] { sessions.filter { $0.isPaired && $0.ended == nil } }
+
         /// Whether the book says something else of the peer now than when the session began.
         func isOutdated(_ session: PeerSession) -> Bool {
             session.connection.trust != .invited && session.isPaired != roster.isWelcome(session.connection.peer)

@@ -45,7 +45,7 @@ extension DaemonCore {
     /// Brings packs and snapshots from all peers that are here, into the vault. The caller's end stops it.
     func fetch(_ packs: [PackID], _ snapshots: [SnapshotID], _ call: ControlCall) -> ControlReply {
         let links = state.withLock { state in
-            state.sessions.filter { $0.isPaired && $0.ended == nil }.map(\.connection)
+            state.standing.map(\.connection)
         }
         guard !links.isEmpty else { return .failed(code: 1, message: "no peer is connected (`bakare-node peers`)") }
         let received = Atomic<Int>(0)

@@ -180,7 +180,7 @@ struct LocalCopy {
     // MARK: Bringing back
 
     private func links() -> [any PeerLink] {
-        core.state.withLock { state in state.sessions.filter { $0.isPaired && $0.ended == nil }.map(\.connection) }
+        core.state.withLock { $0.standing.map(\.connection) }
     }
 
     /// With a full copy: brings here what only peers have, as far as there is room.

@@ -59,7 +59,6 @@ package final class Swarm: @unchecked Sendable {
     var damagedAt: [Int: UInt64] = [:]
     /// Bytes flipped in files, by machine and path: parity mends one, not any number.
     var flipped: [Int: Set<RawPath>] = [:]
-    var images: [Int: SimulatedDisk] = [:]
     /// Machines whose disk was lost and that were not recovered yet.
     var empty: Set<Int> = []
     /// What happens later, and has not yet.

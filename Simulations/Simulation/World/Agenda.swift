@@ -10,8 +10,6 @@ struct Agenda<Item> {
     private var heap: [Entry] = []
     private var added: UInt64 = 0
 
-    var isEmpty: Bool { heap.isEmpty }
-
     mutating func add(at moment: UInt64, _ item: Item) {
         added += 1
         heap.append(Entry(moment: moment, number: added, item: item))

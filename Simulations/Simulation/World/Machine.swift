@@ -39,8 +39,6 @@ package final class Machine: @unchecked Sendable {
     package private(set) var stuck: [String] = []
     /// How long a node that is stopped may take to end.
     private static let patience: UInt64 = 3_600_000_000_000
-    /// Raised at each start.
-    package private(set) var boots = 0
 
     package init(
         name: String, owner: Int, turns: Turns, network: Network, clockOffset: Int64, drift: Int64, configuration: Configuration,
@@ -94,7 +92,6 @@ package final class Machine: @unchecked Sendable {
     /// Starts the node, as `bakare-node start` does. Answers why it does not start.
     package func boot() -> (any Error)? {
         guard core == nil else { return nil }
-        boots += 1
         let result = run { [self] in
             try disk.makeDirectories("/home")
             var repairs: [KeyRepair] = []
