@@ -25,17 +25,17 @@ extension ArchiveStore {
     /// alive in these into new packs, commits the snapshots with their new lists, and lets the vault sweep the old ones.
     /// Others only let the vault sweep what no list names.
     package func sweep(
-        dryRun: Bool, graceSeconds: Int, nowSeconds: Int64, progress: Progress
+        dryRun: Bool, scope: SweepScope = .everything, graceSeconds: Int, nowSeconds: Int64, progress: Progress
     ) throws(ArchiveError) -> ReclaimReport {
         let started = ContinuousClock.now
         var report = ReclaimReport()
         try synchroniseIndex()
         if identity.owner != nil, identity.certificate.permissions.contains(.forget) {
             do throws(ArchiveError) {
-                try Reclamation(self, progress).run(dryRun: dryRun, &report)
+                try Reclamation(self, scope, nowSeconds, progress).run(dryRun: dryRun, &report)
             } catch {
                 guard error.code == .storage, !dryRun else { throw error }
-                try reclaimOnFullDisk(graceSeconds, nowSeconds, progress, &report)
+                try reclaimOnFullDisk(scope, graceSeconds, nowSeconds, progress, &report)
             }
         }
         if !dryRun {
@@ -50,11 +50,13 @@ extension ArchiveStore {
     /// Where copying fails for want of space: frees what needs no copy. Taking packs off the lists needs a few KiB, which
     /// the vault's reserve has; what is garbage already gives more.
     private func reclaimOnFullDisk(
-        _ graceSeconds: Int, _ nowSeconds: Int64, _ progress: Progress, _ report: inout ReclaimReport
+        _ scope: SweepScope, _ graceSeconds: Int, _ nowSeconds: Int64, _ progress: Progress, _ report: inout ReclaimReport
     ) throws(ArchiveError) {
         for isLast in [false, true] {
             vault.giveUpReserve()
-            do throws(ArchiveError) { return try Reclamation(self, progress).run(dryRun: false, copying: false, &report) } catch {
+            do throws(ArchiveError) {
+                return try Reclamation(self, scope, nowSeconds, progress).run(dryRun: false, copying: false, &report)
+            } catch {
                 guard error.code == .storage, !isLast else { throw error }
             }
             try sweepVault(graceSeconds, nowSeconds, &report)
@@ -78,6 +80,8 @@ extension ArchiveStore {
 private struct Reclamation {
     private let store: ArchiveStore
     private let progress: Progress
+    private let scope: SweepScope
+    private let nowSeconds: Int64
 
     /// A pack with less than this share of its bytes alive is rewritten.
     private static let aliveShareMin = 0.5
@@ -86,8 +90,10 @@ private struct Reclamation {
     /// A quarter of the index's budget sorts marks.
     private static let marksShare = 4
 
-    init(_ store: ArchiveStore, _ progress: Progress) {
+    init(_ store: ArchiveStore, _ scope: SweepScope, _ nowSeconds: Int64, _ progress: Progress) {
         self.store = store
+        self.scope = scope
+        self.nowSeconds = nowSeconds
         self.progress = progress
     }
 
@@ -108,11 +114,14 @@ private struct Reclamation {
             disk: store.disk, directory: store.scratchDirectory,
             memoryBytes: store.plan.indexBytes / Reclamation.marksShare + (4 << 20))
         var unfinished: Set<PackID> = []
-        guard try markAlive(&snapshots, marks, &unfinished) else { return }
+        var keepers = PackKeepers(
+            this: store.identity.certificate.device, now: nowSeconds.multipliedReportingOverflow(by: 1_000_000_000).partialValue)
+        guard try markAlive(&snapshots, marks, &unfinished, &keepers) else { return }
         // What a backup that has not ended has stored may be all alive, or all left where it was cut off.
         let usage = try measure(marks).filter { !unfinished.contains($0.id) }
-        let dead = usage.filter { $0.aliveBytes == 0 }
-        let moved = copying ? worthRewriting(usage.filter { $0.aliveBytes > 0 && !$0.isElsewhere }) : []
+        let touchable = try whatMayBeTouched(usage, &keepers)
+        let dead = touchable.filter { $0.aliveBytes == 0 }
+        let moved = copying ? worthRewriting(touchable.filter { $0.aliveBytes > 0 && !$0.isElsewhere }) : []
         let freedBytes = dead.reduce(0) { $0 + $1.packBytes } + moved.reduce(0) { $0 + $1.packBytes - $1.aliveBytes }
         report.keptBytes = usage.reduce(0) { $0 + $1.packBytes } - freedBytes
         report.rewrittenPacks = moved.count
@@ -128,6 +137,16 @@ private struct Reclamation {
         for pack in dead { dropped.insert(pack.number) }
         for pack in moved { dropped.insert(pack.number) }
         try recommit(snapshots, without: dropped, moved: Set(moved.map(\.id)), made: made, twins: twins)
+    }
+
+    private func whatMayBeTouched(_ usage: [Usage], _ keepers: inout PackKeepers) throws(ArchiveError) -> [Usage] {
+        guard scope == .ownTurn else { return usage }
+        try keepers.settle { (page) throws(ArchiveError) in
+            do { return try store.vault.page(page).packs.map { store.index.packNumber(of: $0) } } catch {
+                throw ArchiveError(.storage, "read the lists of packs", "\(error)")
+            }
+        }
+        return usage.filter { keepers.isTurn($0.number) }
     }
 
     /// The other packs that hold chunks of these packs too, and count as the place where those are alive: a snapshot that
@@ -193,7 +212,7 @@ private struct Reclamation {
 
     /// Marks every chunk that a snapshot needs, in all packs that hold it: each snapshot's list names its own. False when a snapshot cannot be read to its end: then nothing is judged dead.
     private func markAlive(
-        _ snapshots: inout [SnapshotID], _ marks: ChunkMarks, _ unfinished: inout Set<PackID>
+        _ snapshots: inout [SnapshotID], _ marks: ChunkMarks, _ unfinished: inout Set<PackID>, _ keepers: inout PackKeepers
     ) throws(ArchiveError) -> Bool {
         let reachable = try Reachability(source: store.chunkSource(), progress: progress)
         let mark: Reachability.Visit = { (key) throws(ArchiveError) in
@@ -227,6 +246,7 @@ private struct Reclamation {
                 throw error
             }
             snapshots.append(id)
+            keepers.add(record, time: contents.time)
         }
         return true
     }

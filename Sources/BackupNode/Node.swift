@@ -137,10 +137,12 @@ package final class Node: Sendable {
     }
 
     /// Frees what no snapshot needs. `now` is nanoseconds since 1970.
-    package func sweep(dryRun: Bool, now: Int64, _ progress: Progress) throws(NodeError) -> ReclaimReport {
+    package func sweep(
+        dryRun: Bool, scope: SweepScope = .everything, now: Int64, _ progress: Progress
+    ) throws(NodeError) -> ReclaimReport {
         do {
             return try store.sweep(
-                dryRun: dryRun, graceSeconds: configuration.trashDays * 86_400, nowSeconds: now / 1_000_000_000,
+                dryRun: dryRun, scope: scope, graceSeconds: configuration.trashDays * 86_400, nowSeconds: now / 1_000_000_000,
                 progress: progress)
         } catch { throw NodeError(error) }
     }

@@ -57,20 +57,20 @@ package struct Chores: Sendable {
     private func sweepOwn() {
         core.state.withLock { $0.isSweeping = true }
         defer { core.state.withLock { $0.isSweeping = false } }
-        let code = runCommand("sweep", core)
+        let code = runCommand(["sweep", "--daily"], core)
         if let code, code != 0 { core.log("the daily sweep ended with \(code); run `bakare-node sweep` to see why") }
     }
 }
 
 /// Runs a command on this home to its end, as a process of its own with a memory limit of its own. Its exit code; nil when it could not
 /// be started, which is logged, or when the node stops.
-func runCommand(_ command: String, _ core: DaemonCore) -> Int32? {
+func runCommand(_ command: [String], _ core: DaemonCore) -> Int32? {
     guard !core.isStopping else { return nil }
     let home = core.home
     let named = home.configurationIsNamed ? [Array("--config".utf8), home.configurationFile.bytes] : []
-    let words = [Array(command.utf8), Array("--quiet".utf8), Array("--home".utf8), home.directory.bytes] + named
+    let words = command.map { Array($0.utf8) } + [Array("--quiet".utf8), Array("--home".utf8), home.directory.bytes] + named
     guard let child = ChildProcess("/proc/self/exe", words) else {
-        core.log("`bakare-node \(command)` cannot be started: the system has no room for another process")
+        core.log("`bakare-node \(command.joined(separator: " "))` cannot be started: the system has no room for another process")
         return nil
     }
     while true {
@@ -109,7 +109,7 @@ struct ScheduledBackups: Sendable {
     private func backUp() -> Bool {
         let began = core.now
         core.backupRuns(true)
-        let code = runCommand("backup", core)
+        let code = runCommand(["backup"], core)
         core.backupRuns(false)
         switch code {
         case 0, 3:

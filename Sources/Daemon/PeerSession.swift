@@ -21,6 +21,7 @@ package final class PeerSession: Sendable {
         var theirs: Offer
         /// The peer has made its offer to this node; what came with its hello was for anyone.
         var hasOffered = false
+        var announcements = AnnouncementBudget()
         /// Threads that work for the session.
         var threads = 0
 
@@ -196,15 +197,46 @@ package final class PeerSession: Sendable {
         var offer = Offer(
             role: role, free: freeBytes, reserve: UInt64(core.configuration.reserveBytes), quota: quota,
             used: usage?.usedBytes ?? 0, wanted: role == .persister ? 0 : wantedBytes, generation: usage?.generation ?? 0)
+        let now = monotonicNanoseconds()
         let isChanged = state.withLock { state in
             offer.granted = state.mine?.granted ?? 0
             // Granting what follows may lead to what follows from that: it settles in two steps.
             for _ in 0..<2 { offer.granted = negotiate(mine: offer, theirs: state.theirs).storedHere }
-            defer { state.mine = offer }
-            return state.mine != offer
+            // What must wait is found changed again the next time.
+            guard state.mine != offer, state.announcements.take(at: now) else { return false }
+            state.mine = offer
+            return true
         }
         guard isChanged else { return }
         connection.announce(offer)
         core.poke()
+    }
+}
+
+/// How often a node may say again what it offers: while packs pour in, that changes with each of them, and a peer ends a session with
+/// more than ``Limits/noticesMax`` notices at once and one a second.
+package struct AnnouncementBudget: Sendable {
+    private var left = AnnouncementBudget.atOnce
+    private var countedAt: UInt64 = 0
+
+    package static let atOnce = Limits.noticesMax / 4
+    /// Half of what the peer puts up with: pings count too.
+    package static let secondsBetween: UInt64 = 2
+
+    package init() {}
+
+    /// Whether it may be said now. `now` is nanoseconds of the monotonic clock.
+    package mutating func take(at now: UInt64) -> Bool {
+        let step = AnnouncementBudget.secondsBetween * 1_000_000_000
+        let steps = now >= countedAt ? (now - countedAt) / step : 0
+        if steps > 0 {
+            left =
+                steps >= UInt64(AnnouncementBudget.atOnce)
+                ? AnnouncementBudget.atOnce : min(AnnouncementBudget.atOnce, left + Int(steps))
+            countedAt = now
+        }
+        guard left > 0 else { return false }
+        left -= 1
+        return true
     }
 }

@@ -153,7 +153,9 @@ extension Swarm {
 
     private func sweep(_ machine: Machine) throws {
         guard let core = machine.core, let node = try machine.node() else { return }
-        _ = try node.sweep(dryRun: false, now: currentTime(), Progress())
+        // Most are those that a running node makes each day; some are asked for by somebody.
+        let scope: SweepScope = choices.below(4) == 0 ? .everything : .ownTurn
+        _ = try node.sweep(dryRun: false, scope: scope, now: currentTime(), Progress())
         Chores(core).tidyOthers()
         acknowledged[machine.index] = nil
     }

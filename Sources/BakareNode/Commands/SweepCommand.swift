@@ -14,12 +14,15 @@ struct SweepCommand: NodeCommand {
     @Flag(help: "Only say what would be freed.")
     var dryRun = false
 
+    @Flag(help: "As the running node does each day: leave to your other devices the packs that are theirs to rewrite.")
+    var daily = false
+
     @OptionGroup var global: GlobalOptions
 
     func execute(_ session: Session) throws -> ExitStatus {
         let node = try session.node(writing: true)
         let report = try session.run("sweeping") { progress, _ throws(NodeError) in
-            try node.sweep(dryRun: dryRun, now: currentTime(), progress)
+            try node.sweep(dryRun: dryRun, scope: daily ? .ownTurn : .everything, now: currentTime(), progress)
         }
         session.answer(report.json)
         let verb = dryRun ? "would move" : "moved"
