@@ -24,6 +24,12 @@ package enum VaultChange: Sendable, Hashable {
     case forgotten(OwnerID, [UInt8])
 }
 
+/// In a type of its own: a function that is a generic's value itself is wrapped in another each time that it is looked at, until a call
+/// of it overflows the stack.
+struct ChangeListener: Sendable {
+    var call: @Sendable (VaultChange) -> Void = { _ in }
+}
+
 /// What is kept for an owner.
 package struct VaultTotals: Sendable, Hashable {
     /// Of all files: packs, pages, snapshots, trash, what is arriving, parity.
@@ -59,8 +65,8 @@ package final class VaultService: Sendable {
 
     /// Called on the thread that made the change, after it, with nothing held: must be quick. Set it before the first session.
     package var onChange: @Sendable (VaultChange) -> Void {
-        get { shared.onChange.withLock { $0 } }
-        set { shared.onChange.withLock { $0 = newValue } }
+        get { shared.listener.withLock { $0.call } }
+        set { shared.listener.withLock { $0.call = newValue } }
     }
 
     /// `trust` is that of the handshake, whose hash proves a recovery.
@@ -127,7 +133,7 @@ final class ServiceState: Sendable {
     /// Places for threads that encode and write packs: each takes buffers of its own, and more would only wait for the disk.
     let writers = ByteBudget(4)
     let accounts = Mutex(SpaceAccounts())
-    let onChange = Mutex<@Sendable (VaultChange) -> Void>({ _ in })
+    let listener = Mutex(ChangeListener())
     private let reserveBytes: @Sendable () -> UInt64
     private let log: @Sendable (String) -> Void
     private let places = Mutex<[OwnerID: OwnerVault]>([:])
@@ -171,8 +177,8 @@ final class ServiceState: Sendable {
     var parts: UInt64 { counters.withLock { $0.parts } }
 
     func tell(_ change: VaultChange) {
-        let hook = onChange.withLock { $0 }
-        hook(change)
+        let listener = listener.withLock { $0 }
+        listener.call(change)
     }
 
     func note(_ refusal: Refusal, _ what: String) {

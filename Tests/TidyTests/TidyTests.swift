@@ -105,6 +105,13 @@ func uncheckedSendable() throws {
     }
 }
 
+@Test("no lock holds a bare function: each look at it would wrap it once more, until a call of it overflows the stack")
+func noFunctionInLock() throws {
+    for file in try Repository().swiftFiles() {
+        #expect(file.places(/\b(Mutex|ConditionLock)<[^>\n]*\) *(async *)?(throws *(\([A-Za-z]*\) *)?)?->/) == [])
+    }
+}
+
 @Test("no notes of unfinished work, no trailing blanks, no tabs in Swift")
 func textHygiene() throws {
     let repository = try Repository()
