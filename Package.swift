@@ -100,7 +100,9 @@ let package = Package(
                 "TestSupport",
             ]),
         tests("Discovery", ["Discovery", "LabHarness", "DiscoveryProbe", "BackupFormat", "TestSupport"]),
-        tests("Archive", ["Archive", "Vault", "Ledger", "Chunking", "Cryptography", "HostFiles", "BackupFormat", "TestSupport"]),
+        tests(
+            "Archive",
+            ["Archive", "Vault", "Ledger", "Chunking", "Cryptography", "HostFiles", "BackupFormat", "CLinux", "TestSupport"]),
         tests("BackupNode", ["BackupNode", "Archive", "Cryptography", "Vault", "HostFiles", "BackupFormat"]),
         tests(
             "NodeRuntime",

@@ -78,6 +78,7 @@ extension ArchiveStore {
 
 /// A snapshot that serves as memo: what it holds, and the packs that it keeps alive.
 struct MemoSnapshot: Sendable {
+    let id: SnapshotID
     let contents: SnapshotContents
     let pages: [SnapshotRecord.Page]
     /// Its list of packs was made anew since: by a sweep, or by a repair that took off it what is lost. What the snapshot
@@ -85,6 +86,7 @@ struct MemoSnapshot: Sendable {
     let isRewritten: Bool
 
     init(_ contents: SnapshotContents, _ record: SnapshotRecord) {
+        id = record.id
         self.contents = contents
         pages = record.pages
         isRewritten = record.revision > 0
@@ -123,7 +125,15 @@ private struct BackupAttempt {
             request: request, plan: store.plan, progress: progress, writerShared: shared, gear: store.identity.keys.gearTable(),
             source: store.chunkSource(), scratchDirectory: store.scratchDirectory, memo: memo?.contents,
             verifiesMemo: verifiesMemo,
-            problems: problems)
+            watch: BackupAttempt.watch(request, memo, verifiesMemo: verifiesMemo), problems: problems)
+    }
+
+    /// What a watch says counts only from the very snapshot that it counts from, and for what was asked for then.
+    private static func watch(_ request: BackupRequest, _ memo: MemoSnapshot?, verifiesMemo: Bool) -> BackupWatch? {
+        guard let changes = request.changes, let memo, !verifiesMemo, memo.id == changes.base, changes.folders.isCertain,
+            memo.contents.paths == request.paths, changes.digest == request.digest
+        else { return nil }
+        return BackupWatch(changes)
     }
 
     func run() throws(ArchiveError) -> Outcome {
@@ -149,7 +159,11 @@ private struct BackupAttempt {
         report.directories = progress.directories.load(ordering: .relaxed)
         report.bytes = progress.bytes.load(ordering: .relaxed)
         report.unchangedFiles = run_.unchangedFiles.load(ordering: .relaxed)
-        if !request.dryRun {
+        if let watch = run_.watch { add(watch, to: &report) }
+        if let id = unchangedSnapshot(root) {
+            report.snapshot = id
+            report.isUnchanged = true
+        } else if !request.dryRun {
             let outcome = try commit(root, workers, problems: try problems.store(first.writer), report)
             guard case .success(let snapshot) = outcome else {
                 guard case .failure(let missing) = outcome else { return .missing([]) }
@@ -163,6 +177,29 @@ private struct BackupAttempt {
         report.errorCount = problems.count
         report.seconds = (ContinuousClock.now - started) / .seconds(1)
         return .done(report)
+    }
+
+    /// What a backup that a watch guided did not look at is as it was.
+    private func add(_ watch: BackupWatch, to report: inout BackupReport) {
+        let untold = watch.untold
+        (report.untold, report.untoldCount) = (untold.folders, untold.count)
+        guard watch.takesOver, let last = memo?.contents else { return }
+        let replaced = watch.replaced
+        let before = (files: Int(last.files), directories: Int(last.directories), bytes: Int(last.bytes))
+        report.isGuided = true
+        report.doubt = watch.doubt
+        report.unchangedFiles += max(0, before.files - replaced.files)
+        report.files = max(0, report.files + before.files - replaced.files)
+        report.directories = max(0, report.directories + before.directories - replaced.directories)
+        report.bytes = max(0, report.bytes + before.bytes - replaced.bytes)
+    }
+
+    /// The last snapshot, if one more would say nothing else.
+    private func unchangedSnapshot(_ root: KeyList) -> SnapshotID? {
+        guard let memo, let watch = run_.watch, watch.takesOver, !request.dryRun, memo.contents.tags == request.tags,
+            problems.count == 0, memo.contents.problemCount == 0
+        else { return nil }
+        return root == memo.contents.root || !watch.isDifferent ? memo.id : nil
     }
 
     private struct Missing: Error { let packs: [PackID] }
@@ -180,7 +217,7 @@ private struct BackupAttempt {
         run_.scheduler.push(
             BackupFolder(
                 run: run_, parent: nil, slot: 0, name: "/", status: status, memo: folderMemo,
-                selection: PathSelection(request.paths)))
+                selection: PathSelection(request.paths), place: run_.watch?.root ?? .unwatched))
     }
 
     /// Makes the packs durable, then the snapshot that needs them.

@@ -14,6 +14,10 @@ extension BackupFolder {
             return run.record(path(of: name), "list", "its name is longer than \(Limits.nameBytesMax) bytes; left out")
         }
         let view = cursor?.find(name) { (key) throws(ArchiveError) in try run.readChunk(key, worker) }
+        if run.watch != nil {
+            try noteGone(worker)
+            if let view { run.watch?.replace(view) }
+        }
         if cursor?.skippedMounts.isEmpty == false { try keepSkippedMounts(directory, worker) }
         var inside: PathSelection?
         if let hint {
@@ -28,6 +32,8 @@ extension BackupFolder {
         }
         if hint != status.type { inside = wanted(name, status.type, directory) }
         guard let inside else { return }
+        noteFound(name, status, view)
+        if status.type != .directory { try noteDropped(view, worker) }
         switch status.type {
         case .directory: try enter(name, status, view, inside, worker)
         case .file: try scanFile(name, status, view, worker)
@@ -39,6 +45,7 @@ extension BackupFolder {
     func endNames(_ directory: RawPath?, _ worker: BackupWorker) throws(ArchiveError) {
         guard isListedWhole else { return }
         cursor?.skipRest { (key) throws(ArchiveError) in try run.readChunk(key, worker) }
+        try noteGone(worker)
         if cursor?.skippedMounts.isEmpty == false { try keepSkippedMounts(directory, worker) }
     }
 
@@ -93,14 +100,22 @@ extension BackupFolder {
         if run.request.exclusions.oneFileSystem, status.device != self.status.device, wanted.isWhole, !wanted.isNamed {
             inside = wanted.onlyNamedBelow
         }
-        guard let inside else { return try putLeftOut(name, status, worker) }
+        guard let inside else {
+            try noteDropped(view, worker)
+            return try putLeftOut(name, status, worker)
+        }
+        let place = place(name, status, view)
+        if let view, isQuiet(status, view, inside, place) {
+            run.watch?.keepFolder()
+            return try putUnchanged(view, status, worker)
+        }
         var memo: FolderMemo?
         if let view, view.type == .directory, let tree = try? view.storedKeys() {
             memo = FolderMemo(range: rangeInMemo(view), encoded: Array(view.encoded), tree: tree)
         }
         let folder = BackupFolder(
             run: run, parent: self, slot: slots.reserve(), name: RawPath(bytes: Array(name)), status: status, memo: memo,
-            selection: inside, isIncomplete: selection.isWhole && !inside.isWhole)
+            selection: inside, place: place, isIncomplete: selection.isWhole && !inside.isWhole)
         retainHandle()
         run.scheduler.push(folder)
     }

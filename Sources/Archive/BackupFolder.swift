@@ -25,6 +25,8 @@ final class BackupFolder: @unchecked Sendable {
     let memo: FolderMemo?
     /// What of it is to be backed up.
     let selection: PathSelection
+    /// What a watch says of it.
+    let place: WatchPlace
     let slots = BackupSlots()
     /// Something that is in it stays out of the snapshot.
     private let isIncomplete: Atomic<Bool>
@@ -51,7 +53,7 @@ final class BackupFolder: @unchecked Sendable {
 
     init(
         run: BackupRun, parent: BackupFolder?, slot: Int, name: RawPath, status: FileStatus, memo: FolderMemo?,
-        selection: PathSelection, isIncomplete: Bool = false
+        selection: PathSelection, place: WatchPlace, isIncomplete: Bool = false
     ) {
         self.run = run
         self.parent = parent
@@ -60,6 +62,7 @@ final class BackupFolder: @unchecked Sendable {
         self.status = status
         self.memo = memo
         self.selection = selection
+        self.place = place
         self.isIncomplete = Atomic(isIncomplete)
     }
 
@@ -113,7 +116,7 @@ final class BackupFolder: @unchecked Sendable {
         try endNames(directory, worker)
         if let names { worker.giveBack(names) }
         names = nil
-        if cursor?.failed == true { run.noteMemoTrouble() }
+        if cursor?.failed == true { noteMemoTrouble() }
         cursor = nil
         releaseHandle()
         run.progress.directories.add(1, ordering: .relaxed)
@@ -191,7 +194,7 @@ final class BackupFolder: @unchecked Sendable {
             let plain = memo.tree.keys.first.map { key in Result { () throws(ArchiveError) in try run.readChunk(key, worker) } }
             switch plain {
             case .failure:
-                run.noteMemoTrouble()
+                noteMemoTrouble()
                 return
             case .success(let plain): memoChunk = MemoChunk(plain)
             case nil: memoChunk = MemoChunk([])
@@ -201,6 +204,7 @@ final class BackupFolder: @unchecked Sendable {
         } else {
             cursor = MemoCursor(memo.tree)
         }
+        cursor?.keepsGone = run.watch != nil
     }
 
     private var isMountPoint: Bool { parent.map { status.isMountPoint(in: $0.status) } ?? false }
@@ -305,7 +309,9 @@ final class BackupFolder: @unchecked Sendable {
             case .end:
                 let tree = try folder.closeTree(worker)
                 guard let parent = folder.parent else { return folder.run.finish(root: tree) }
-                parent.slots.resolve(folder.slot, try folder.entry(tree))
+                let value = try folder.entry(tree)
+                if folder.selection.isNamed, !folder.isAsBefore(value) { folder.run.watch?.noteDifference() }
+                parent.slots.resolve(folder.slot, value)
                 folder = parent
             }
         }
@@ -345,6 +351,14 @@ final class BackupFolder: @unchecked Sendable {
         }
         entry.content = .stored(tree)
         return .encoded(encode(entry))
+    }
+
+    private func isAsBefore(_ value: SlotValue) -> Bool {
+        switch value {
+        case .unchanged: true
+        case .encoded(let bytes): bytes == memo?.encoded
+        case .omitted: memo == nil
+        }
     }
 
     private var memoEntry: TreeEntry? { decodeEntry(memo?.encoded) }

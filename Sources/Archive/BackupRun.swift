@@ -17,6 +17,8 @@ final class BackupRun: Sendable {
     let rules: ExclusionRules?
     let unchangedFiles = Atomic<Int>(0)
     let linkedFiles = LinkedFiles()
+    /// Where a watch says what has changed.
+    let watch: BackupWatch?
     /// Everything taken over from the memo is looked up first: some packs have gone since it was made.
     let verifiesMemo: Bool
 
@@ -30,7 +32,8 @@ final class BackupRun: Sendable {
 
     init(
         request: BackupRequest, plan: MemoryPlan, progress: Progress, writerShared: ChunkWriterShared, gear: [UInt64],
-        source: any ChunkSource, scratchDirectory: RawPath, memo: SnapshotContents?, verifiesMemo: Bool, problems: ProblemLog
+        source: any ChunkSource, scratchDirectory: RawPath, memo: SnapshotContents?, verifiesMemo: Bool, watch: BackupWatch?,
+        problems: ProblemLog
     ) {
         self.request = request
         self.plan = plan
@@ -52,6 +55,7 @@ final class BackupRun: Sendable {
         self.source = source
         self.scratchDirectory = scratchDirectory
         self.verifiesMemo = verifiesMemo
+        self.watch = watch
         self.problems = problems
         memoTime = memo?.time ?? .min
         owners = OwnerCollector(users: memo?.users ?? [], groups: memo?.groups ?? [])
@@ -102,6 +106,24 @@ final class BackupRun: Sendable {
             if found.type == .directory, found.keys != .empty { cursor.descend(found.name, found.keys) }
         }
         return true
+    }
+
+    /// Calls `body` for every entry of a stored tree and of all trees below it.
+    func forEachEntry(
+        below tree: KeyList, _ worker: BackupWorker, _ body: (TreeEntryView) -> Void
+    ) throws(ArchiveError) {
+        let cursor = TreeCursor(tree, path: "/", source, worker.scratch)
+        while cursor.depth > 0 {
+            if progress.isStopping { throw interrupted("back up") }
+            guard let view = try cursor.next() else {
+                cursor.ascend()
+                continue
+            }
+            body(view)
+            if view.type == .directory, let keys = try? view.storedKeys(), keys != .empty {
+                cursor.descend(Array(view.name), keys)
+            }
+        }
     }
 
     /// Notes that the chunks of a stream, and the lists that name them, are still needed; false if some are not stored.

@@ -25,6 +25,9 @@ struct MemoCursor {
     private var peeked: TreeEntryView?
     /// Entries, encoded, that were the tops of other file systems and that nobody asked for.
     private(set) var skippedMounts: [[UInt8]] = []
+    /// Whether entries that were not asked for are kept for ``takeGone()``.
+    var keepsGone = false
+    private var gone = Gone()
     /// Set once the memo could not be read to its end.
     private(set) var failed = false
 
@@ -63,7 +66,33 @@ struct MemoCursor {
         return skippedMounts
     }
 
+    /// What the memo has and the folder has not.
+    struct Gone {
+        /// Encoded.
+        var entries: [[UInt8]] = []
+        var bytes = 0
+        /// There were more than are kept.
+        var isIncomplete = false
+    }
+
+    private static let goneBytesMax = 4 << 20
+
+    /// The entries that were passed over since this was asked last, nil if there was none.
+    mutating func takeGone() -> Gone? {
+        guard !gone.entries.isEmpty else { return nil }
+        defer { gone = Gone() }
+        return gone
+    }
+
     private mutating func skip(_ view: TreeEntryView) {
+        if keepsGone {
+            if gone.bytes + view.encoded.count <= MemoCursor.goneBytesMax {
+                gone.entries.append(Array(view.encoded))
+                gone.bytes += view.encoded.count + 32
+            } else {
+                gone.isIncomplete = true
+            }
+        }
         if view.marks.contains(.mountPoint) { skippedMounts.append(Array(view.encoded)) }
         peeked = nil
     }

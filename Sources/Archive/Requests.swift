@@ -1,4 +1,6 @@
 package import BackupFormat
+internal import Cryptography
+package import HostFiles
 
 /// What to back up, and how.
 package struct BackupRequest: Sendable {
@@ -15,6 +17,8 @@ package struct BackupRequest: Sendable {
     package var forbidden: [FileIdentity]
     /// Nil to store all that there is room for.
     package var spool: Spool?
+    /// What a watch has told since an earlier snapshot; nil where there is none, or it is in doubt: everything is walked.
+    package var changes: WatchedChanges?
 
     package init(
         paths: [RawPath], exclusions: Exclusions, tags: [String] = [], dryRun: Bool = false, host: String, time: Int64,
@@ -27,6 +31,48 @@ package struct BackupRequest: Sendable {
         self.host = host
         self.time = time
         self.forbidden = forbidden
+    }
+}
+
+extension BackupRequest {
+    /// Of all that decides what is in the snapshot, besides the files.
+    package var digest: Bytes32 {
+        var writer = ByteWriter()
+        func add(_ paths: [RawPath]) {
+            writer.count(paths.count)
+            for path in paths { writer.byteString(path.bytes) }
+        }
+        add(paths)
+        add(exclusions.patterns)
+        add(tags.map { RawPath($0) })
+        writer.byteString(Array(host.utf8))
+        writer.signedVarint(Int64(exclusions.largerThanBytes ?? -1))
+        writer.byte((exclusions.caches ? 1 : 0) + (exclusions.oneFileSystem ? 2 : 0))
+        return sha256(writer.bytes)
+    }
+}
+
+/// What has changed since a snapshot, says a watch of the file system.
+package struct WatchedChanges: Sendable {
+    package enum Use: UInt8, Sendable {
+        /// Only these folders are looked into; all else is taken over from the snapshot.
+        case instead
+        /// Everything is walked, and what has changed besides these is told.
+        case compared
+    }
+
+    /// Counts only with this snapshot as the last one.
+    package var base: SnapshotID
+    /// What ``BackupRequest/digest`` was when that was made.
+    package var digest: Bytes32
+    package var folders: ChangedFolders
+    package var use: Use
+
+    package init(base: SnapshotID, digest: Bytes32, folders: ChangedFolders, use: Use) {
+        self.base = base
+        self.digest = digest
+        self.folders = folders
+        self.use = use
     }
 }
 
@@ -58,6 +104,15 @@ package struct BackupReport: Sendable {
     package var errors: [FileProblem] = []
     package var errorCount = 0
     package var seconds = 0.0
+    /// Only the folders that a watch told of were looked into.
+    package var isGuided = false
+    /// Nothing that was asked for has changed: the snapshot named is the last one, and no new one was made.
+    package var isUnchanged = false
+    /// Why a walk may find more than a guided backup has, if it may.
+    package var doubt: String?
+    /// Folders in which something has changed without the watch having told, the first 1,000; and how many in all.
+    package var untold: [RawPath] = []
+    package var untoldCount = 0
     package init() {}
 }
 

@@ -35,7 +35,8 @@ const int32_t linux_O_RDONLY = O_RDONLY, linux_O_WRONLY = O_WRONLY, linux_O_RDWR
 const int32_t linux_not_permitted = -EPERM, linux_would_block = -EWOULDBLOCK, linux_invalid = -EINVAL,
               linux_no_such_address = -ENXIO, linux_no_data = -ENODATA, linux_too_large = -ERANGE, linux_not_found = -ENOENT,
               linux_exists = -EEXIST, linux_no_system_call = -ENOSYS, linux_other_device = -EXDEV,
-              linux_too_many_links = -ELOOP, linux_not_a_directory = -ENOTDIR, linux_not_supported = -EOPNOTSUPP;
+              linux_too_many_links = -ELOOP, linux_not_a_directory = -ENOTDIR, linux_not_supported = -EOPNOTSUPP,
+              linux_stale = -ESTALE;
 const int32_t linux_AT_FDCWD = AT_FDCWD, linux_AT_SYMLINK_NOFOLLOW = AT_SYMLINK_NOFOLLOW, linux_AT_REMOVEDIR = AT_REMOVEDIR,
               linux_AT_EMPTY_PATH = AT_EMPTY_PATH, linux_AT_NO_AUTOMOUNT = AT_NO_AUTOMOUNT,
               linux_AT_SYMLINK_FOLLOW = AT_SYMLINK_FOLLOW;

@@ -17,7 +17,7 @@ extern const int32_t linux_O_RDONLY, linux_O_WRONLY, linux_O_RDWR, linux_O_CREAT
 // negated error numbers that callers tell apart
 extern const int32_t linux_not_permitted, linux_would_block, linux_invalid, linux_no_such_address, linux_no_data, linux_too_large,
     linux_not_found, linux_exists, linux_no_system_call, linux_other_device, linux_too_many_links,
-    linux_not_a_directory, linux_not_supported;
+    linux_not_a_directory, linux_not_supported, linux_stale;
 // *at flags
 extern const int32_t linux_AT_FDCWD, linux_AT_SYMLINK_NOFOLLOW, linux_AT_REMOVEDIR, linux_AT_EMPTY_PATH, linux_AT_NO_AUTOMOUNT,
     linux_AT_SYMLINK_FOLLOW;
@@ -176,6 +176,30 @@ size_t linux_length(const void *bytes, size_t length);
 void linux_sleep_milliseconds(uint32_t milliseconds);
 // Fills with random bytes from the kernel.
 int32_t linux_random(void *buffer, size_t length);
+
+// Events of the file system. A group of fanotify that tells of each the folder's handle and the entry's name: -EPERM without the
+// right (CAP_SYS_ADMIN), -EINVAL or -ENOSYS where the kernel cannot.
+extern const uint64_t linux_FAN_CREATE, linux_FAN_DELETE, linux_FAN_MOVED_FROM, linux_FAN_MOVED_TO, linux_FAN_MOVE_SELF,
+    linux_FAN_ONDIR, linux_FAN_Q_OVERFLOW;
+int32_t linux_fanotify(void);
+// All of the file system that an open directory is in, for changes.
+int32_t linux_fanotify_mark_filesystem(int32_t group, int32_t directory);
+// What a handle stands for, by way of an open directory of a mount of its file system; opened as O_PATH.
+int32_t linux_open_by_handle(int32_t mount, int32_t type, const void *bytes, size_t length);
+// The length of an open file's path, as the kernel knows it now, put into `path`.
+int64_t linux_descriptor_path(int32_t fd, void *path, size_t length);
+// The number that events name the file system by.
+int32_t linux_filesystem_id(int32_t fd, uint64_t *id);
+extern const uint32_t linux_IN_CREATE, linux_IN_DELETE, linux_IN_MOVED_FROM, linux_IN_MOVED_TO, linux_IN_MOVE_SELF,
+    linux_IN_DELETE_SELF, linux_IN_ISDIR, linux_IN_IGNORED, linux_IN_UNMOUNT, linux_IN_Q_OVERFLOW;
+int32_t linux_inotify(void);
+// A folder by an absolute path in which no component is a symlink.
+int32_t linux_open_folder_directly(const void *path, size_t length);
+// Watches an open folder for changes: the number of the watch, the same for the same folder.
+int32_t linux_inotify_add(int32_t inotify, int32_t directory);
+int32_t linux_inotify_remove(int32_t inotify, int32_t watch);
+// Waits for events on `fd` (1) or, where `mounts` is an open mountinfo, for changes of the mounts (2); 0 when time is up.
+int32_t linux_poll_events(int32_t fd, int32_t mounts, int32_t milliseconds);
 
 // Makes the calling thread alone another user, without further groups. For tests.
 int32_t linux_become(uint32_t uid, uint32_t gid);

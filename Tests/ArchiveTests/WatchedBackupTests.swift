@@ -1,0 +1,149 @@
+import Archive
+import BackupFormat
+import Glibc
+import HostFiles
+import TestSupport
+import Testing
+
+/// A source that is watched, and backed up by what the watch tells.
+private final class WatchedWorld {
+    enum Method: String, CaseIterable, CustomStringConvertible {
+        case fanotify, inotify
+        var description: String { rawValue }
+    }
+
+    let world = StoreWorld()
+    let store: ArchiveStore
+    let exclusions: Exclusions
+    let method: Method
+    var watch: any FolderWatch
+    var changes = ChangedFolders(doubt: "the start")
+    var base: BackupReport?
+    private(set) var guided = 0
+    private(set) var walked = 0
+
+    init(_ method: Method, excluding patterns: [RawPath] = []) throws {
+        self.method = method
+        exclusions = Exclusions(patterns: patterns)
+        store = try world.open(SimulatedDisk())
+        watch = try WatchedWorld.watch(method, world.source, exclusions)
+    }
+
+    private static func watch(_ method: Method, _ source: RawPath, _ exclusions: Exclusions) throws -> any FolderWatch {
+        let rules = ExclusionRules(exclusions.patterns)
+        var scope = WatchScope(roots: [source])
+        if !rules.isEmpty {
+            scope = WatchScope(
+                roots: [source],
+                excludes: { folder, name, isFolder in rules.excludes(directory: folder, name: name, isDirectory: isFolder) })
+        }
+        return switch method {
+        case .fanotify: try FanotifyWatch(scope)
+        case .inotify: try InotifyWatch(scope)
+        }
+    }
+
+    /// Takes in what was told so far; without `keeping`, it is lost, as when there is no room for it.
+    func drain(keeping: Bool = true) throws {
+        var told = true
+        var isBroken = !keeping
+        while told {
+            told = false
+            _ = watch.wait(milliseconds: 0) { event in
+                told = true
+                switch event {
+                case .changed(let folder), .touched(let folder): if keeping { changes.note(folder) }
+                case .appeared(let folder): if keeping { changes.note(folder, .everything) }
+                case .doubt(let reason, let breaks):
+                    changes.doubt(reason)
+                    isBroken = isBroken || breaks
+                }
+            }
+        }
+        guard isBroken else { return }
+        changes.doubt("the watch began anew")
+        watch = try WatchedWorld.watch(method, world.source, exclusions)
+    }
+
+    func request(_ changes: WatchedChanges? = nil) -> BackupRequest {
+        var request = BackupRequest(paths: [world.source], exclusions: exclusions, host: "laptop", time: currentTime())
+        request.changes = changes
+        return request
+    }
+
+    /// As a running node does it: takes the changes in hand, and backs them up.
+    func backUp() throws -> BackupReport {
+        let taken = changes
+        changes = ChangedFolders()
+        var told: WatchedChanges?
+        if let base = base?.snapshot, taken.isCertain {
+            told = WatchedChanges(base: base, digest: request().digest, folders: taken, use: .instead)
+        }
+        let report = try store.backUp(request(told), progress: Progress()) { _ in }
+        if report.isGuided { guided += 1 } else { walked += 1 }
+        base = report
+        return report
+    }
+
+    func entries(_ snapshot: SnapshotID?) throws -> [RawPath: TreeEntry] {
+        var found: [RawPath: TreeEntry] = [:]
+        let id = try #require(snapshot)
+        try store.list(id, at: world.source, recursive: true, progress: Progress(), problem: { _ in }) { listed in
+            var entry = listed.entry
+            // Trees are compared by what is in them, which is listed too.
+            if entry.type == .directory { entry.content = .none }
+            found[listed.path] = entry
+        }
+        return found
+    }
+
+    /// Walks everything, and compares what that finds with the last snapshot.
+    func requireSameAsWalk(_ what: String) throws {
+        let walk = try store.backUp(request(), progress: Progress()) { _ in }
+        let (mine, whole) = (try entries(base?.snapshot), try entries(walk.snapshot))
+        for (path, entry) in whole where mine[path] != entry {
+            Issue.record("\(what): \(path): \(String(describing: mine[path])), should be \(entry)")
+        }
+        for path in mine.keys where whole[path] == nil { Issue.record("\(what): \(path) is not there any more") }
+        let last = try #require(base)
+        #expect([last.files, last.directories, last.bytes] == [walk.files, walk.directories, walk.bytes], "\(what): counts")
+        base = walk
+    }
+}
+
+private let mayFanotify = (try? FanotifyWatch(WatchScope(roots: ["/tmp"]))) != nil
+
+@Suite("Backups by a watch", .serialized) struct WatchedBackupTests {
+    private static var methods: [WatchedWorld.Method] {
+        if !mayFanotify { print("fanotify is not allowed here: only inotify is tested") }
+        return mayFanotify ? WatchedWorld.Method.allCases : [.inotify]
+    }
+
+    private static let cases = methods.flatMap { method in (0..<8).map { (method, UInt64($0)) } }
+
+    @Test("any sequence of changes, watched, gives the snapshot of a walk, also where events are lost", arguments: cases)
+    fileprivate func anySequence(_ method: WatchedWorld.Method, _ seed: UInt64) throws {
+        var choices = Choices(seed: seed &* 77)
+        let excluding: [RawPath] = seed % 3 == 0 ? ["x1", "b/", "!/**/a/b"] : []
+        let watched = try WatchedWorld(method, excluding: excluding)
+        let edits = RandomEdits(watched.world.folder, seed: seed, links: excluding.isEmpty)
+        for _ in 0..<60 { edits.edit() }
+        for round in 0..<15 {
+            for _ in 0..<(1 + choices.below(12)) {
+                edits.edit()
+                if choices.below(3) == 0 { try watched.drain() }
+            }
+            if choices.below(15) == 0 { try watched.drain(keeping: false) }
+            try watched.drain()
+            var report = try watched.backUp()
+            if report.doubt != nil {
+                watched.changes.doubt("links")
+                report = try watched.backUp()
+            }
+            #expect(report.errorCount == 0)
+            if report.isGuided { #expect(report.untold.isEmpty, "seed \(seed), round \(round): \(report.untold)") }
+            try watched.requireSameAsWalk("seed \(seed), round \(round)")
+        }
+        #expect(watched.guided > 3)
+    }
+}
