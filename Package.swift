@@ -107,7 +107,12 @@ let package = Package(
         tests(
             "NodeRuntime",
             ["NodeRuntime", "PeerProtocol", "Cryptography", "HostFiles", "BackupFormat", nioCore, nioPosix, "TestSupport"]),
-        tests("Daemon", ["Daemon", "Peers", "PeerProtocol", "Cryptography", "BackupFormat", "TestSupport"]),
+        tests(
+            "Daemon",
+            [
+                "Daemon", "BackupNode", "Archive", "HostFiles", "Peers", "PeerProtocol", "Cryptography", "BackupFormat",
+                "TestSupport",
+            ]),
         tests("NodeLab", ["LabHarness", "BakareNode"]),
         tests("Tidy", []),
         tests("Simulation", ["Simulate"]),

@@ -196,7 +196,8 @@ private struct BackupAttempt {
 
     /// The last snapshot, if one more would say nothing else.
     private func unchangedSnapshot(_ root: KeyList) -> SnapshotID? {
-        guard let memo, let watch = run_.watch, watch.takesOver, !request.dryRun, memo.contents.tags == request.tags,
+        guard let memo, let watch = run_.watch, watch.takesOver, !request.dryRun,
+            memo.contents.tags.filter({ $0 != SnapshotContents.watchedTag }) == request.tags,
             problems.count == 0, memo.contents.problemCount == 0
         else { return nil }
         return root == memo.contents.root || !watch.isDifferent ? memo.id : nil
@@ -229,8 +230,10 @@ private struct BackupAttempt {
         var reused = PackSet()
         for worker in workers { reused.formUnion(worker.writer.reused) }
         let names = run_.ownerNames
+        let mark = run_.watch?.takesOver == true ? [SnapshotContents.watchedTag] : []
         let contents = SnapshotContents(
-            root: root, host: request.host, time: request.time, paths: request.paths, tags: request.tags,
+            root: root, host: request.host, time: request.time, paths: request.paths,
+            tags: Array((request.tags + mark).prefix(Limits.tagsMax)),
             files: UInt64(report.files),
             directories: UInt64(report.directories), bytes: UInt64(report.bytes), users: names.users, groups: names.groups,
             problemCount: UInt64(self.problems.count), problems: problems)

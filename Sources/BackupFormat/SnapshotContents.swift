@@ -49,6 +49,9 @@ package struct SnapshotContents: Hashable, Sendable {
     /// What an unfinished snapshot is known by: no user can give this tag, as it has a comma.
     private static let unfinishedTag = ",unfinished"
 
+    /// On snapshots of what a watch told of, which are thinned out by themselves.
+    package static let watchedTag = "continuous"
+
     /// It stands for a backup that has not ended: it has no files, and only keeps packs.
     package var isUnfinished: Bool { tags == [SnapshotContents.unfinishedTag] }
 

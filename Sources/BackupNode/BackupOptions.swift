@@ -20,12 +20,21 @@ extension Home {
     /// The longest file of patterns that is read.
     private static let excludeFileBytesMax = 16 << 20
 
+    /// What a set leaves out.
+    package func exclusions(_ set: SourceSet) throws(NodeError) -> Exclusions {
+        var patterns = set.exclude
+        for file in set.excludeFiles { patterns += try readPatterns(file) }
+        return Exclusions(
+            patterns: patterns, largerThanBytes: set.excludeLargerThanBytes, caches: set.excludeCaches,
+            oneFileSystem: set.oneFileSystem)
+    }
+
     /// What to back up by configuration and command line together. The configuration's patterns come first, so that those of
     /// the command line have the last word; what either leaves out is left out.
     package func backupRequest(
-        _ options: BackupOptions, _ configuration: Configuration, _ environment: Environment, now: Int64
+        _ options: BackupOptions, _ set: SourceSet, _ configuration: Configuration, _ environment: Environment, now: Int64
     ) throws(NodeError) -> BackupRequest {
-        let paths = options.paths.isEmpty ? configuration.sourcePaths : options.paths.map { environment.existing($0) }
+        let paths = options.paths.isEmpty ? set.paths : options.paths.map { environment.existing($0) }
         guard !paths.isEmpty else {
             throw NodeError(.usage, "backup", "nothing to back up: name a path, or set `paths` in \(configurationFile)")
         }
@@ -39,26 +48,29 @@ extension Home {
         guard paths.count <= Limits.pathsMax else {
             throw NodeError(.usage, "backup", "more than \(Limits.pathsMax) paths; name the folders that hold them")
         }
-        var patterns = configuration.exclude
-        for file in configuration.excludeFiles { patterns += try readPatterns(file) }
-        for file in options.excludeFiles { patterns += try readPatterns(environment.existing(file)) }
+        var exclusions = try exclusions(set)
+        for file in options.excludeFiles { exclusions.patterns += try readPatterns(environment.existing(file)) }
         for pattern in options.exclude {
             if let fault = ExclusionRules.malformation(of: pattern) {
                 throw NodeError(.usage, "--exclude", "\(pattern): \(fault)")
             }
-            patterns.append(pattern)
+            exclusions.patterns.append(pattern)
         }
-        let tags = configuration.tags + options.tags.flatMap(tagList).filter { !configuration.tags.contains($0) }
+        exclusions.largerThanBytes = options.excludeLargerThanBytes ?? exclusions.largerThanBytes
+        exclusions.caches = exclusions.caches || options.excludeCaches
+        exclusions.oneFileSystem = exclusions.oneFileSystem || options.oneFileSystem
+        let tags = set.tags + options.tags.flatMap(tagList).filter { !set.tags.contains($0) }
         guard tags.allSatisfy(isTag), tags.count <= Limits.tagsMax else {
             throw NodeError(
                 .usage, "--tag", "a tag has 1 to \(Limits.tagBytesMax) bytes, and a snapshot at most \(Limits.tagsMax)")
         }
+        guard !tags.contains(SnapshotContents.watchedTag) else {
+            throw NodeError(
+                .usage, "--tag", "`\(SnapshotContents.watchedTag)` is the tag of snapshots that a watch makes; choose another")
+        }
         return BackupRequest(
             paths: paths,
-            exclusions: Exclusions(
-                patterns: patterns, largerThanBytes: options.excludeLargerThanBytes ?? configuration.excludeLargerThanBytes,
-                caches: options.excludeCaches || configuration.excludeCaches,
-                oneFileSystem: options.oneFileSystem || configuration.oneFileSystem),
+            exclusions: exclusions,
             tags: tags, dryRun: options.dryRun, host: configuration.host ?? machineName(), time: now,
             forbidden: [try identity()])
     }

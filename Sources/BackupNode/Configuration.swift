@@ -30,17 +30,10 @@ package struct Configuration: Sendable {
     package var memoryBytes = 256 << 20
     /// The name that snapshots carry; nil for the machine's own.
     package var host: String?
-    /// What `backup` without paths backs up; absolute.
-    package var sourcePaths: [RawPath] = []
-    package var exclude: [RawPath] = []
-    /// Files of patterns; absolute.
-    package var excludeFiles: [RawPath] = []
-    package var excludeLargerThanBytes: Int?
-    package var excludeCaches = false
-    package var oneFileSystem = false
-    package var tags: [String] = []
-    /// How often the running node backs these up, in seconds; nil for never.
-    package var everySeconds: Int?
+    /// What `backup` without paths backs up: `[sources]`, where there are no ``sets``.
+    package var sources = SourceSet()
+    /// `[[sources]]`, in order.
+    package var sets: [SourceSet] = []
     package var retention = RetentionPolicy()
     /// How long what a sweep removes waits in the trash.
     package var trashDays = 7

@@ -48,12 +48,7 @@ struct ConfigurationKey {
         }
     }
 
-    private static func keep(_ name: String, _ path: WritableKeyPath<RetentionPolicy, Int>) -> ConfigurationKey {
-        let whole: WritableKeyPath<Configuration, RetentionPolicy> = \.retention
-        return count("retention.keep_\(name)", whole.appending(path: path), in: 0...1_000_000)
-    }
-
-    private static func paths(_ name: String, _ path: WritableKeyPath<Configuration, [RawPath]>) -> ConfigurationKey {
+    static func paths(_ name: String, _ path: WritableKeyPath<Configuration, [RawPath]>) -> ConfigurationKey {
         ConfigurationKey(
             name: name, expects: "a list of absolute paths, as in [\"/home\", \"~/work\"]",
             show: { showStrings($0[keyPath: path].map(\.description)) },
@@ -75,7 +70,7 @@ struct ConfigurationKey {
     static func showStrings(_ texts: [String]) -> String { JSON.array(texts.map { .string($0) }).text }
 
     /// All keys, in the order of the commented example.
-    static func all() -> [ConfigurationKey] { general() + sources() + [every()] + retention() + others() + peers() }
+    static func all() -> [ConfigurationKey] { general() + sources() + retention("retention", \.retention) + others() + peers() }
 
     private static func general() -> [ConfigurationKey] {
         [
@@ -95,79 +90,6 @@ struct ConfigurationKey {
                         return false
                     }
                     configuration.host = host
-                    return true
-                }),
-        ]
-    }
-
-    private static func sources() -> [ConfigurationKey] {
-        [
-            paths("sources.paths", \.sourcePaths),
-            ConfigurationKey(
-                name: "sources.exclude", expects: "a list of gitignore patterns, as in [\"*.o\", \"/home/*/.cache\"]",
-                show: { showStrings($0.exclude.map(\.description)) },
-                set: { configuration, value in
-                    guard case .strings(let texts) = value else { return false }
-                    let patterns = texts.map { RawPath($0) }
-                    guard patterns.allSatisfy({ ExclusionRules.malformation(of: $0) == nil }) else { return false }
-                    configuration.exclude = patterns
-                    return true
-                }),
-            paths("sources.exclude_files", \.excludeFiles),
-            ConfigurationKey(
-                name: "sources.exclude_larger_than", expects: "a size, as in \"10GB\"",
-                show: { $0.excludeLargerThanBytes.map(showSize) ?? "(no limit)" },
-                set: { configuration, value in
-                    guard let bytes = bytes(value) else { return false }
-                    configuration.excludeLargerThanBytes = bytes
-                    return true
-                }),
-            switchKey("sources.exclude_caches", \.excludeCaches),
-            switchKey("sources.one_file_system", \.oneFileSystem),
-            ConfigurationKey(
-                name: "sources.tags", expects: "a list of at most \(Limits.tagsMax) tags without commas",
-                show: { showStrings($0.tags) },
-                set: { configuration, value in
-                    guard case .strings(let tags) = value, tags.count <= Limits.tagsMax, tags.allSatisfy(isTag) else {
-                        return false
-                    }
-                    configuration.tags = tags
-                    return true
-                }),
-        ]
-    }
-
-    private static func every() -> ConfigurationKey {
-        ConfigurationKey(
-            name: "sources.every", expects: "a span in minutes, hours or days, as in \"30min\", \"4h\" or \"1d\"",
-            show: { $0.everySeconds.map { JSON.string(showInterval($0)).text } ?? "(only by the command `backup`)" },
-            set: { configuration, value in
-                guard case .string(let text) = value, let seconds = interval(text) else { return false }
-                configuration.everySeconds = seconds
-                return true
-            })
-    }
-
-    private static func retention() -> [ConfigurationKey] {
-        [
-            keep("last", \.last), keep("hourly", \.hourly), keep("daily", \.daily), keep("weekly", \.weekly),
-            keep("monthly", \.monthly), keep("yearly", \.yearly),
-            ConfigurationKey(
-                name: "retention.keep_within", expects: "a span, as in \"30d\" or \"1y6m\"",
-                show: { $0.retention.within.map { JSON.string($0.text).text } ?? "(none)" },
-                set: { configuration, value in
-                    guard case .string(let text) = value, let span = CalendarSpan(text) else { return false }
-                    configuration.retention.within = span
-                    return true
-                }),
-            ConfigurationKey(
-                name: "retention.keep_tags", expects: "a list of tags, or of tags joined by commas that must all be there",
-                show: { showStrings($0.retention.tags.map { $0.joined(separator: ",") }) },
-                set: { configuration, value in
-                    guard case .strings(let texts) = value else { return false }
-                    let lists = texts.map(tagList)
-                    guard lists.allSatisfy({ !$0.isEmpty && $0.allSatisfy(isTag) }) else { return false }
-                    configuration.retention.tags = lists
                     return true
                 }),
         ]

@@ -65,6 +65,22 @@ extension Home {
 extension Configuration {
     /// Every key with its value as TOML and where it comes from, in the order of the commented example.
     package var listed: [(key: String, value: String, origin: Origin)] {
-        ConfigurationKey.all().map { ($0.name, $0.show(self), origins[$0.name] ?? .standard) }
+        let keys = ConfigurationKey.all()
+        guard !sets.isEmpty else { return keys.map { ($0.name, $0.show(self), origins[$0.name] ?? .standard) } }
+        let ofSets = keys.filter { $0.name.hasPrefix("sources.") }
+        let first = ofSets.first?.name
+        return keys.flatMap { key -> [(key: String, value: String, origin: Origin)] in
+            if key.name == first { return sets.flatMap { listed($0, ofSets) } }
+            return key.name.hasPrefix("sources.") ? [] : [(key.name, key.show(self), origins[key.name] ?? .standard)]
+        }
+    }
+
+    private func listed(_ set: SourceSet, _ keys: [ConfigurationKey]) -> [(key: String, value: String, origin: Origin)] {
+        var one = self
+        one.sources = set
+        return keys.map { key in
+            let name = "sources.\(set.name)." + key.name.dropFirst("sources.".count)
+            return (name, key.show(one), origins[name] ?? .standard)
+        }
     }
 }

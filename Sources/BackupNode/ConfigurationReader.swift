@@ -35,7 +35,11 @@ extension Configuration {
         }
         for table in document.tables {
             let section = dotted(table.name)
-            if !table.name.isEmpty, table.isElement || !sections.contains(section) {
+            let isSet = table.isElement && section == "sources"
+            // What an element says goes to a configuration of its own first.
+            var target = isSet ? Configuration() : changed
+            if isSet { target.sources.name = "" }
+            if !table.name.isEmpty, !isSet, table.isElement || !sections.contains(section) {
                 add(table.place, wrongTable(table, keys: keys, sections: sections))
                 continue
             }
@@ -45,18 +49,38 @@ extension Configuration {
                     add(entry.place, unknownKey(name, keys: keys, sections: sections))
                     continue
                 }
-                if key.set(&changed, entry.value) {
-                    changed.origins[name] = .file(file, line: entry.place.line)
+                if key.set(&target, entry.value) {
+                    target.origins[name] = .file(file, line: entry.place.line)
                 } else {
                     add(entry.valuePlace, "\(name) takes \(key.expects), not \(describe(entry.value))")
                 }
             }
+            guard isSet else {
+                changed = target
+                continue
+            }
+            if let fault = changed.add(target) { add(table.place, fault) }
         }
         if problems.isEmpty { self = changed }
         if untold > 0 {
             problems.append(ConfigurationProblem(file: file, message: "and \(describeCount(untold, "more problem"))"))
         }
         return problems
+    }
+}
+
+extension Configuration {
+    static let setsMax = 64
+
+    /// Takes over one of `[[sources]]`; what is wrong with it, if anything is.
+    fileprivate mutating func add(_ element: Configuration) -> String? {
+        let set = element.sources
+        guard !set.name.isEmpty else { return "each of [[sources]] needs a name of its own, as in name = \"documents\"" }
+        guard !sets.contains(where: { $0.name == set.name }) else { return "another of [[sources]] has the name \(set.name)" }
+        guard sets.count < Configuration.setsMax else { return "more than \(Configuration.setsMax) of [[sources]]" }
+        sets.append(set)
+        for (name, origin) in element.origins { origins["sources.\(set.name)." + name.dropFirst("sources.".count)] = origin }
+        return nil
     }
 }
 

@@ -11,6 +11,10 @@ extension Configuration {
         #host = "laptop"
 
         [sources]
+        # Several sets of files, each with snapshots of its own, stand under [[sources]], in double brackets, in place of [sources]; each
+        # has a name of its own, and the keys below as it needs them.
+        #name = "documents"
+
         # What `backup` backs up when it is given no paths. `~/` is the home folder of the user who runs it.
         #paths = ["/home", "/etc", "/root"]
 
@@ -32,9 +36,37 @@ extension Configuration {
         # Put on every snapshot.
         #tags = []
 
-        # How often `bakare-node start` backs them up, as in "30min", "4h" or "1d"; what was missed is made up for.
-        # Without it, only the command `backup` does.
+        # When `bakare-node start` backs them up: every so often, as in "30min", "4h" or "1d"; or "continuous": their folders are
+        # watched, and what was saved is backed up about a second later. Without this and `at`, only the command `backup` does.
         #every = "1d"
+
+        # And at these times of day. What was missed, because the machine slept or was off, is made up for.
+        #at = ["12:30", "22:00"]
+
+        # Whether `start` backs them up while the machine runs on its battery, and while its network connection is metered (which only
+        # NetworkManager tells).
+        #on_battery = true
+        #on_metered = true
+
+        # While the load of the last minute is higher, `start` waits.
+        #max_load = 4
+
+        # Programs, each with its arguments, to run before and after a backup, as to dump a database; what a watch notices is backed up
+        # without them. When `before` fails, or takes too long, nothing is backed up. Each finds the set's name in BAKARE_SOURCE;
+        # `after` finds BAKARE_RESULT (done, problems, failed) and BAKARE_SNAPSHOT.
+        #before = ["/usr/local/bin/dump-database", "--all"]
+        #after = []
+        #hook_timeout = "10min"
+
+        # What `forget` keeps of these, in place of what [retention] says.
+        #keep_last = 0
+        #keep_hourly = 0
+        #keep_daily = 0
+        #keep_weekly = 0
+        #keep_monthly = 0
+        #keep_yearly = 0
+        #keep_within = "30d"
+        #keep_tags = ["keep"]
 
         [retention]
         # What `forget` keeps when it is given no snapshots and no --keep: for each machine and set of paths, the last

@@ -14,8 +14,11 @@ extension Node {
     /// Older than this many seconds, the last backup is worth a warning.
     private static let staleSeconds = 7 * 86_400
 
-    /// `now` is nanoseconds since 1970. `peers` are those known; `isRunning` tells whether `start` runs on this home.
-    package func status(now: Int64, peers: [PeerReport], isRunning: Bool) throws(NodeError) -> NodeStatus {
+    /// `now` is nanoseconds since 1970. `peers` are those known; `isRunning` tells whether `start` runs on this home, and `sources` how
+    /// the sets of sources stand there.
+    package func status(
+        now: Int64, peers: [PeerReport], isRunning: Bool, sources: [SourceReport] = []
+    ) throws(NodeError) -> NodeStatus {
         let catalog = keys.isWriteOnly ? SnapshotCatalog() : try catalog()
         let all = catalog.snapshots
         let usage: VaultUsage
@@ -28,17 +31,26 @@ extension Node {
         add("owner", String(keys.publisher.owner.hex.prefix(16)))
         add("device", "\(keys.identity.certificate?.name ?? "?")  \(keys.identity.key.id.hex.prefix(16))")
         add("role", configuration.role.name + (keys.isWriteOnly ? " (write-only)" : ""))
-        let sources = configuration.sourcePaths.map(\.description).joined(separator: " ")
-        add("sources", sources.isEmpty ? "none in bakare.toml" : sources)
+        let sets = configuration.sourceSets.map { set in
+            SourceStanding(
+                set, sources.first { $0.name == set.name }, all.filter { $0.device == keys.identity.key.id },
+                lastScheduled: home.lastScheduled(set.name), now: now, isRunning: isRunning)
+        }
+        let paths = sets.flatMap(\.set.paths).map(\.description).joined(separator: " ")
+        add("sources", paths.isEmpty ? "none in bakare.toml" : paths)
         if let last {
             let age = describeSeconds(Double(max(0, now - last.time)) / 1e9)
             add("last backup", "\(CalendarTime.local(last.time).minuteText), \(age) ago  \(last.id.hex.prefix(8))")
         } else {
             add("last backup", keys.isWriteOnly ? "not readable on a write-only device" : "none")
         }
-        let next = Schedule(configuration).map { $0.next(after: home.lastScheduled, now: now / 1_000_000_000) * 1_000_000_000 }
-        let nextText = next.map { $0 <= now ? "now" : CalendarTime.local($0).minuteText } ?? "when you run `backup`"
-        add("next backup", next == nil || isRunning ? nextText : "\(nextText), by `bakare-node start`")
+        let next = sets.compactMap(\.next).min()
+        add("next backup", SourceStanding.nextText(sets, now: now, isRunning: isRunning))
+        // One set without times says nothing more than these lines.
+        if sets.count > 1 || sets.contains(where: \.set.isContinuous) {
+            for standing in sets { add("  \(standing.set.name)", standing.text) }
+        }
+        status.warnings += sets.flatMap(\.warnings)
         if !keys.isWriteOnly { add("snapshots", describeCount(all.count)) }
         add(
             "vault",
@@ -66,13 +78,14 @@ extension Node {
         status.warnings += standing.warnings(hasBackups: usage.packs > 0, unprotected: spread.unprotected)
         if let free, free < 1 << 30 { status.warnings.append("less than 1 GiB is free where the vault is") }
         let isProtected = !all.isEmpty && spread.unprotected == 0
-        status.json = json(all.count, last, usage, free, standing.members(isProtected: isProtected), next, status.warnings)
+        status.json = json(all.count, last, usage, free, standing.members(isProtected: isProtected), next, sets, status.warnings)
         return status
     }
 
     private func json(
         _ count: Int, _ last: SnapshotSummary?, _ usage: VaultUsage, _ free: Int?,
-        _ standing: [(key: String, value: JSON)], _ next: Int64?, _ warnings: [String]
+        _ standing: [(key: String, value: JSON)], _ next: Int64?, _ sets: [SourceStanding],
+        _ warnings: [String]
     ) -> JSON {
         var members = pathMembers(home.directory, key: "home")
         func add(_ key: String, _ value: JSON) { members.append((key: key, value: value)) }
@@ -87,7 +100,8 @@ extension Node {
             case .persister: ["persister"]
             }
         add("roles", .array(roles.map { .string($0) }))
-        members += pathsMembers(configuration.sourcePaths, key: "sources")
+        members += pathsMembers(configuration.sourceSets.flatMap(\.paths), key: "sources")
+        add("source_sets", .array(sets.map(\.json)))
         let counts = replicaCounts(now: currentTime())
         add("last_backup", last.map { $0.json(counts[$0.id]) } ?? .null)
         add("next_backup", next.map { .string(timestampText($0)) } ?? .null)

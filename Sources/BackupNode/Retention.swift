@@ -17,6 +17,15 @@ package struct RetentionPolicy: Sendable, Equatable {
     package init() {}
 
     package var isEmpty: Bool { self == RetentionPolicy() }
+
+    /// Of snapshots that a watch made.
+    package static let ofWatched: RetentionPolicy = {
+        var policy = RetentionPolicy()
+        policy.within = CalendarSpan(hours: 1)
+        policy.hourly = 24
+        policy.daily = 30
+        return policy
+    }()
 }
 
 /// What a policy says of the snapshots of one device, one host and one set of paths.
@@ -46,6 +55,13 @@ package struct RetentionGroup: Sendable {
 package func applyRetention(
     _ policy: RetentionPolicy, to snapshots: [SnapshotSummary], now: Int64, calendar: (Int64) -> CalendarTime
 ) -> [RetentionGroup] {
+    applyRetention({ _ in policy }, to: snapshots, now: now, calendar: calendar)
+}
+
+/// The same with a policy for each set of paths.
+package func applyRetention(
+    _ policyOf: ([RawPath]) -> RetentionPolicy, to snapshots: [SnapshotSummary], now: Int64, calendar: (Int64) -> CalendarTime
+) -> [RetentionGroup] {
     struct GroupKey: Hashable {
         var device: DeviceID
         var host: String
@@ -59,6 +75,7 @@ package func applyRetention(
     }
     return keys.map { key in
         var result = RetentionGroup(device: key.device, host: key.host, paths: key.paths)
+        let policy = policyOf(key.paths)
         let newestFirst = (groups[key] ?? []).sorted { ($0.time, $0.id) > ($1.time, $1.id) }
         for (snapshot, reasons) in zip(newestFirst, reasonsToKeep(newestFirst, policy, now, calendar)) {
             if policy.isEmpty || !reasons.isEmpty {

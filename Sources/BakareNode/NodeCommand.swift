@@ -178,6 +178,14 @@ struct Session {
         return (try PeerReport.offline(home, keys), false)
     }
 
+    /// How the sources stand in the node that runs; empty where none does.
+    func sources() -> [SourceReport] {
+        do throws(NodeError) { return try RunningNode.find(home)?.sources() ?? [] } catch {
+            warn("\(error)")
+            return []
+        }
+    }
+
     /// Runs an operation with its progress shown, until it ends or is interrupted. Problems with single files are named
     /// on standard error as they are found.
     func run<R>(

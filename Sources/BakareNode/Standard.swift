@@ -42,6 +42,8 @@ final class OutputStream: Sendable {
         }
     }
 
+    func write(_ bytes: [UInt8]) { buffer.withLock { $0 += bytes } }
+
     func line(_ text: String) { write(text + "\n") }
 
     func flush() { buffer.withLock { flush(&$0) } }

@@ -101,3 +101,17 @@ int32_t linux_poll_events(int32_t fd, int32_t mounts, int32_t milliseconds) {
     if (count < 0) return errno == EINTR ? 0 : -errno;
     return (both[0].revents ? 1 : 0) | (both[1].revents & (POLLPRI | POLLERR) ? 2 : 0);
 }
+
+int32_t linux_pipe(int32_t *to_read, int32_t *to_write) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
+    if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0) {
+        int error = errno;
+        close(ends[0]);
+        close(ends[1]);
+        return -error;
+    }
+    *to_read = ends[0];
+    *to_write = ends[1];
+    return 0;
+}

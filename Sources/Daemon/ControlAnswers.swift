@@ -11,6 +11,8 @@ enum ControlVerb: String {
     case peers
     /// Where others may reach this node: texts, each ended by a newline.
     case addresses
+    /// How each set of sources stands, as ``SourceReport/encode(_:)`` writes them.
+    case sources
     /// The peer book, the orders or the vault have changed.
     case changed
     /// A backup runs for as long as the caller stays: its packs are sent as they are made.
@@ -33,6 +35,7 @@ func answerControl(_ call: ControlCall, _ core: DaemonCore) -> ControlReply {
     }
     switch verb {
     case .peers: return .result(PeerReport.encode(core.peerReports()))
+    case .sources: return .result(SourceReport.encode(core.sourceReports))
     case .addresses:
         guard let listening = core.state.withLock({ $0.listening }) else { return .result([]) }
         let addresses = core.configuration.advertised + listening.reachable

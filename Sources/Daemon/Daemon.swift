@@ -80,8 +80,10 @@ package final class Daemon: Sendable {
                     var copy = LocalCopy(core)
                     copy.run()
                 },
-                ScheduledBackups(core).flatMap { backups in WorkerThread(name: "schedule") { backups.run() } },
             ]
+            parts.threads += core.configuration.sourceSets.filter(\.isScheduled).map { set in
+                WorkerThread(name: "source \(set.name)") { [core] in SourceRunner(core, set).run() }
+            }
             if options.discovers {
                 parts.discovery = Discovery(announcement: core.announcement()) { [core] event in core.discovered(event) }
             }

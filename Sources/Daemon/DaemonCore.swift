@@ -55,6 +55,7 @@ package final class DaemonCore: Sendable {
     let state: ConditionLock<State>
     private let currentBasis: Mutex<SessionBasis>
     private let saving = Mutex(())
+    let backups = Mutex(SourceBackups())
     /// Of packs that only peers have.
     let elsewhereBytes = Atomic<Int>(0)
     /// Taken while a pack goes from one peer to another by way of this node's memory.

@@ -41,6 +41,12 @@ package struct RunningNode: Sendable {
         }
     }
 
+    package func sources() throws(NodeError) -> [SourceReport] {
+        do { return try SourceReport.decode(try ask(.sources)) } catch let error as NodeError { throw error } catch {
+            throw NodeError(.failed, "sources", "the running node is of another version; restart it")
+        }
+    }
+
     /// Where others may reach it, the likeliest first.
     package func addresses() throws(NodeError) -> [PeerAddress] {
         String(decoding: try ask(.addresses), as: UTF8.self).split(separator: "\n").compactMap { try? PeerAddress(String($0)) }

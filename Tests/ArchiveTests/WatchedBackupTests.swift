@@ -146,4 +146,60 @@ private let mayFanotify = (try? FanotifyWatch(WatchScope(roots: ["/tmp"]))) != n
         }
         #expect(watched.guided > 3)
     }
+
+    @Test(
+        "files made, renamed and removed as fast as the machine can: nothing is missed, in bounded memory, with or without room for the events",
+        arguments: methods.flatMap { [($0, true), ($0, false)] })
+    fileprivate func fileStorm(_ method: WatchedWorld.Method, _ listens: Bool) throws {
+        let watched = try WatchedWorld(method)
+        let source = watched.world.source.description
+        for folder in 0..<FileStorm.folders { mkdir("\(source)/\(folder)", 0o755) }
+        try watched.drain()
+        _ = try watched.backUp()
+        try watched.drain()
+        watched.changes = ChangedFolders()
+        let before = residentBytes()
+        let isOver = ConditionLock(false)
+        let storm = try #require(
+            WorkerThread(name: "storm") {
+                FileStorm.run(source)
+                isOver.withLock { $0 = true }
+            })
+        while !isOver.withLock({ $0 }) {
+            if listens { try watched.drain() } else { usleep(10_000) }
+        }
+        storm.join()
+        try watched.drain()
+        #expect(residentBytes() - before < 64 << 20)
+        #expect(watched.changes.folders.count <= ChangedFolders.foldersMax)
+        if !listens { #expect(!watched.changes.isCertain, "100,000 files are more events than the kernel keeps") }
+        _ = try watched.backUp()
+        try watched.requireSameAsWalk("\(method), \(listens)")
+    }
+}
+
+/// 100,000 files in some folders, of which one in twenty stays.
+private enum FileStorm {
+    static let folders = 50
+    private static let files = 100_000
+
+    static func run(_ source: String) {
+        func path(_ number: Int) -> String { "\(source)/\(number % folders)/\(number)" }
+        for number in 0..<files {
+            let file = open(path(number), O_WRONLY | O_CREAT, 0o644)
+            if file >= 0 { close(file) }
+            rename(path(number), path(number) + "r")
+            if number % 20 != 0 { unlink(path(number) + "r") }
+        }
+    }
+}
+
+/// What this process has in memory, in bytes.
+private func residentBytes() -> Int {
+    guard let file = fopen("/proc/self/statm", "r") else { return 0 }
+    defer { fclose(file) }
+    var fields = [CChar](repeating: 0, count: 200)
+    guard fgets(&fields, 200, file) != nil else { return 0 }
+    let text = String(decoding: fields.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return (text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) * 4096
 }

@@ -25,6 +25,56 @@ func template() throws {
     #expect(full.origins.keys.sorted() == Configuration.keyNames.sorted())
 }
 
+@Test("several sets of sources have names, and each its own values")
+func severalSets() {
+    let (configuration, problems) = read(
+        """
+        [[sources]]
+        name = "documents"
+        paths = ["/home"]
+        every = "continuous"
+        keep_daily = 3
+        before = ["/bin/dump", "--all"]
+        [retention]
+        keep_daily = 7
+        [[sources]]
+        name = "system"
+        paths = ["/etc"]
+        at = ["22:00", "7:05", "22:00"]
+        on_battery = false
+        max_load = "1.5"
+        """)
+    #expect(problems == [])
+    #expect(configuration.sourceSets.map(\.name) == ["documents", "system"])
+    let (documents, system) = (configuration.sets[0], configuration.sets[1])
+    #expect(documents.isContinuous && documents.before == ["/bin/dump", "--all"] && documents.onBattery)
+    #expect(system.atMinutes == [425, 1320] && !system.onBattery && system.maxLoad == 150 && !system.isContinuous)
+    #expect(configuration.retention(of: ["/home"]).daily == 3)
+    #expect(configuration.retention(of: ["/etc"]).daily == 7)
+    #expect(configuration.retention(of: ["/other"]).daily == 7)
+    #expect(configuration.origins["sources.system.at"] == .file("bakare.toml", line: 12))
+    #expect(configuration.listed.contains { $0.key == "sources.documents.every" && $0.value == "\"continuous\"" })
+    #expect(!configuration.listed.contains { $0.key == "sources.paths" })
+}
+
+@Test(
+    "sets of sources that cannot be told apart, and values that make no sense, are named",
+    arguments: [
+        (
+            "[[sources]]\nname = \"a\"\n[[sources]]\nname = \"a\"", "3:1: another of [[sources]] has the name a"
+        ),
+        (
+            "[[sources]]\nname = \"a b\"", "2:8: sources.name takes a name of 1 to 32 letters, digits, - and _, not \"a b\""
+        ),
+        (
+            "[sources]\nat = [\"24:00\"]",
+            "2:6: sources.at takes a list of times of day, as in [\"12:30\", \"22:00\"], not [\"24:00\"]"
+        ),
+        ("[sources]\nmax_load = 0", "2:12: sources.max_load takes a load above 0, as in 4 or \"1.5\", not 0"),
+        ("[[peers]]\nrole = \"auto\"", "1:1: [peers] stands once, in single brackets"),
+    ])
+func wrongSets(text: String, message: String) { #expect(read(text).1.first == "bakare.toml:" + message) }
+
 @Test("values of all kinds are taken over, with the line they stand on")
 func values() {
     let (configuration, problems) = read(
@@ -43,10 +93,10 @@ func values() {
         """)
     #expect(problems.isEmpty)
     #expect(configuration.memoryBytes == 64 << 20)
-    #expect(configuration.sourcePaths == ["/home", "/etc"])
-    #expect(configuration.exclude == ["*.o"])
-    #expect(configuration.excludeLargerThanBytes == 1000)
-    #expect(configuration.oneFileSystem)
+    #expect(configuration.sources.paths == ["/home", "/etc"])
+    #expect(configuration.sources.exclude == ["*.o"])
+    #expect(configuration.sources.excludeLargerThanBytes == 1000)
+    #expect(configuration.sources.oneFileSystem)
     #expect(configuration.retention.daily == 7)
     #expect(configuration.retention.within == CalendarSpan(years: 1, months: 2))
     #expect(configuration.retention.tags == [["a", "b"]])
@@ -70,7 +120,7 @@ func values() {
         ("\"sources.paths\" = []", "1:1: unknown key \"sources.paths\"; did you mean sources.paths?"),
         ("\"\\u001b[31m\" = 1", "1:1: unknown key \\x1b[31m"),
         ("sources = 1", "1:1: sources is a table; write [sources] above its keys"),
-        ("[[sources]]\npaths = []", "1:1: [sources] stands once, in single brackets"),
+        ("[[sources]]\npaths = []", "1:1: each of [[sources]] needs a name of its own, as in name = \"documents\""),
         ("memory.size = 1", "1:1: memory takes a size of at least 64MiB, as in \"256MiB\", not a table"),
         (
             "[sources]\npaths = [\"home\"]",
@@ -139,8 +189,8 @@ func forms() {
     #expect(problems == [])
     #expect(configuration.memoryBytes == 1 << 28)
     #expect(configuration.host == "a\tb\u{e9}\u{1F600}\"\\")
-    #expect(configuration.exclude == ["*\\#", "b"])
-    #expect(configuration.excludeCaches && configuration.tags == [])
+    #expect(configuration.sources.exclude == ["*\\#", "b"])
+    #expect(configuration.sources.excludeCaches && configuration.sources.tags == [])
     #expect(configuration.retention.last == 10 && configuration.retention.daily == 0)
     #expect(configuration.origins["retention.keep_last"] == .file("bakare.toml", line: 12))
 }

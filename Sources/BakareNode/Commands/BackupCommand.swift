@@ -7,7 +7,7 @@ internal import HostFiles
 
 struct BackupCommand: NodeCommand {
     static let configuration = CommandConfiguration(
-        commandName: "backup", abstract: "Make one snapshot of the paths, or of the configured sources.",
+        commandName: "backup", abstract: "Make one snapshot of the paths, or of each set of configured sources.",
         discussion: """
             Ends with 3 if some files could not be read: each is named, all others are safe.
 
@@ -18,6 +18,9 @@ struct BackupCommand: NodeCommand {
 
     @Argument(help: "Files and folders; those of bakare.toml if none is given.", completion: .file())
     var path: [String] = []
+
+    @Option(help: ArgumentHelp("Of bakare.toml's [[sources]], only the one of this name; again for more.", valueName: "name"))
+    var source: [String] = []
 
     @Option(name: .customLong("exclude"), help: ArgumentHelp("Leave out what matches.", valueName: "pattern"))
     var exclude: [String] = []
@@ -43,9 +46,78 @@ struct BackupCommand: NodeCommand {
     @Flag(help: "End only when other nodes have it too.")
     var wait = false
 
+    /// What the running node has noticed of a set that it watches.
+    @Option(help: .private)
+    var guide: String?
+
     @OptionGroup var global: GlobalOptions
 
     func execute(_ session: Session) throws -> ExitStatus {
+        let configuration = try session.configuration(writing: true)
+        let sets = try sets(configuration)
+        let keys = try session.keys()
+        // Before anything is opened: with nothing to do, the home stays as it is.
+        let first = try request(sets.first ?? nil, configuration, session)
+        let work = BackupWork(session, configuration, try Node(session.home, keys, configuration), first)
+        guard sets.count > 1 else { return try finish(work, sets.first ?? nil, first, session) }
+        var results: [JSON] = []
+        var worst = ExitStatus.done
+        for (index, set) in sets.enumerated() {
+            do throws(NodeError) {
+                let request = index == 0 ? first : try request(set, configuration, session)
+                if let set { session.tell("\(set.name):") }
+                let (report, count) = try work.run(set, request, guide: nil, waits: wait)
+                results.append(report.json(count))
+                worst = worse(worst, status(report, count))
+            } catch {
+                if error.code == .interrupted { throw error }
+                session.warn("\(set?.name ?? ""): \(error)")
+                worst = .failed
+            }
+        }
+        session.answer(.array(results))
+        return worst
+    }
+
+    private func finish(
+        _ work: BackupWork, _ set: SourceSet?, _ request: BackupRequest, _ session: Session
+    ) throws -> ExitStatus {
+        let guide = try guide.map { path throws(NodeError) in try session.home.readGuide(RawPath(argument: path)) }
+        let (report, count) = try work.run(set, request, guide: guide, waits: wait)
+        if guide == nil { session.answer(report.json(count)) }
+        return status(report, count)
+    }
+
+    private func status(_ report: BackupReport, _ count: ReplicaCount) -> ExitStatus {
+        if report.errorCount > 0 || !report.errors.isEmpty { return .withProblems }
+        return wait && report.snapshot != nil && !count.isProtected ? .partly : .done
+    }
+
+    private func worse(_ a: ExitStatus, _ b: ExitStatus) -> ExitStatus {
+        if a == .failed || b == .done { return a }
+        return b
+    }
+
+    /// Nil stands for paths of the command line.
+    private func sets(_ configuration: Configuration) throws(NodeError) -> [SourceSet?] {
+        guard path.isEmpty else {
+            guard source.isEmpty else { throw NodeError(.usage, "backup", "name paths, or sources of bakare.toml, not both") }
+            return [nil]
+        }
+        let all = configuration.sourceSets
+        guard !source.isEmpty else { return all.isEmpty ? [nil] : all }
+        return try source.map { name throws(NodeError) in
+            guard let set = all.first(where: { $0.name == name }) else {
+                let names = all.map(\.name).joined(separator: ", ")
+                throw NodeError(.usage, "--source", "bakare.toml has no sources \(readable(name)); it has \(names)")
+            }
+            return set
+        }
+    }
+
+    private func request(
+        _ set: SourceSet?, _ configuration: Configuration, _ session: Session
+    ) throws(NodeError) -> BackupRequest {
         var options = BackupOptions()
         options.paths = path.map { RawPath(argument: $0) }
         options.exclude = exclude.map { RawPath(argument: $0) }
@@ -55,79 +127,8 @@ struct BackupCommand: NodeCommand {
         options.oneFileSystem = oneFileSystem
         options.tags = tag.map(readable)
         options.dryRun = dryRun
-        let configuration = try session.configuration(writing: true)
-        let keys = try session.keys()
-        var request = try session.home.backupRequest(options, configuration, session.environment, now: currentTime())
-        let node = try Node(session.home, keys, configuration)
-        for path in request.paths { session.detail("backing up \(path)") }
-        let running = try? RunningNode.find(session.home)
-        if let bytes = configuration.localCopyBytes, !keys.isWriteOnly, configuration.role != .persister {
-            let home = session.home
-            request.spool = Spool(limitBytes: bytes + configuration.spoolBytes, stepBytes: configuration.spoolBytes / 4) {
-                guard let running = try? RunningNode.find(home) else { return false }
-                return (try? running.changed()) != nil
-            }
-        }
-        let report = try session.run("backing up") { progress, problem throws(NodeError) in
-            let work = { () throws(NodeError) in try node.backUp(request, progress, report: problem) }
-            guard let running else { return try work() }
-            return try running.duringBackup(work)
-        }
-        summarise(report, session)
-        let count = try replicate(report, node, running, session)
-        session.answer(report.json(count))
-        if report.errorCount > 0 || !report.errors.isEmpty { return .withProblems }
-        return wait && report.snapshot != nil && !count.isProtected ? .partly : .done
-    }
-
-    /// Lets the running node know; with `--wait`, until enough peers have the snapshot.
-    private func replicate(
-        _ report: BackupReport, _ node: Node, _ running: RunningNode?, _ session: Session
-    ) throws(NodeError) -> ReplicaCount {
-        let target = node.configuration.replicas
-        guard let snapshot = report.snapshot else { return ReplicaCount(replicas: 0, target: target) }
-        guard wait else { return node.replicaCounts(now: currentTime())[snapshot] }
-        guard let running else {
-            session.warn("--wait: no node runs on this home, so that only this one has the snapshot; run `bakare-node start`")
-            return ReplicaCount(replicas: 0, target: target)
-        }
-        let count = try session.run("copying to peers") { progress, _ throws(NodeError) in
-            try running.wait(for: snapshot, isStopping: { progress.isStopping }) { count in
-                session.detail("on \(count.replicas) of \(count.target) other nodes")
-            }
-        }
-        if count.isProtected {
-            session.tell("on \(describeCount(count.replicas, "other node"))")
-        } else {
-            session.warn("--wait: on \(count.replicas) of \(count.target) other nodes; \(remedy(try? running.peers()))")
-        }
-        return count
-    }
-
-    /// What is in the way of more copies.
-    private func remedy(_ peers: [PeerReport]?) -> String {
-        let peers = (peers ?? []).filter { $0.trust == .own || $0.trust == .friend }
-        if peers.isEmpty { return "no other is paired: `bakare-node invite` here, and `join` there" }
-        guard peers.contains(where: \.isOnline) else { return "no other is connected; the running node goes on when one is" }
-        return "the running node goes on when more are here or have room (`bakare-node peers`)"
-    }
-
-    private func summarise(_ report: BackupReport, _ session: Session) {
-        let files =
-            "\(describeCount(report.files, "file")), \(describeCount(report.directories, "folder")), \(describeBytes(report.bytes))"
-        if let snapshot = report.snapshot {
-            session.tell("snapshot \(snapshot.hex.prefix(8))  \(files)  in \(describeSeconds(report.seconds))")
-        } else {
-            session.tell("dry run  \(files)  in \(describeSeconds(report.seconds))")
-        }
-        let changed = report.files - report.unchangedFiles
-        session.tell(
-            "\(describeCount(changed, "file")) new or changed  \(describeBytes(report.newBytes)) new"
-                + "  \(describeBytes(report.storedBytes)) \(report.snapshot == nil ? "to store" : "stored")")
-        let problems = max(report.errorCount, report.errors.count)
-        if problems > 0 {
-            session.warn("\(describeCount(problems, "file")) could not be read (named above); all others are in the snapshot")
-        }
+        return try session.home.backupRequest(
+            options, set ?? configuration.sources, configuration, session.environment, now: currentTime())
     }
 }
 

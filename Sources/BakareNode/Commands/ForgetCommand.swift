@@ -29,6 +29,9 @@ struct ForgetCommand: NodeCommand {
     @Option(help: ArgumentHelp("All with this tag (joined by commas: with all of them).", valueName: "tag"))
     var keepTag: [String] = []
 
+    @Flag(help: "Of what a watch made: all of the last hour, then one an hour for a day, one a day for 30 days.")
+    var thin = false
+
     @Flag(help: "Only say what would be removed.")
     var dryRun = false
 
@@ -40,18 +43,31 @@ struct ForgetCommand: NodeCommand {
         guard given.isEmpty || snapshot.isEmpty else {
             throw NodeError(.usage, "forget", "name snapshots, or say what to keep, not both")
         }
+        guard !thin || given.isEmpty && snapshot.isEmpty else {
+            throw NodeError(.usage, "forget", "--thin stands alone: it has a policy of its own")
+        }
         let node = try Node(session.home, try session.keys(), configuration)
         if !snapshot.isEmpty { return try forgetNamed(node, session) }
-        let all = try session.snapshots(of: node)
-        let policy = given.isEmpty ? configuration.retention : given
-        guard !policy.isEmpty else {
+        var all = try session.snapshots(of: node)
+        if thin {
+            all.removeAll { !$0.tags.contains(SnapshotContents.watchedTag) || $0.device != node.keys.identity.key.id }
+            let groups = applyRetention(.ofWatched, to: all, now: currentTime(), calendar: CalendarTime.local)
+            return try remove(groups, node, session)
+        }
+        let ownPolicies = configuration.sourceSets.contains { !$0.retention.isEmpty }
+        guard !given.isEmpty || !configuration.retention.isEmpty || ownPolicies else {
             throw NodeError(
                 .usage, "forget",
                 "name snapshots, or say what to keep with --keep-daily 7 and the like, or under [retention] in \(session.home.configurationFile)"
             )
         }
+        let policy = { (paths: [RawPath]) in given.isEmpty ? configuration.retention(of: paths) : given }
         let groups = applyRetention(policy, to: all, now: currentTime(), calendar: CalendarTime.local)
         try requireSomethingKept(groups)
+        return try remove(groups, node, session)
+    }
+
+    private func remove(_ groups: [RetentionGroup], _ node: Node, _ session: Session) throws(NodeError) -> ExitStatus {
         let removed = groups.flatMap(\.remove)
         if !dryRun, !removed.isEmpty {
             try node.forget(removed.map(\.id))

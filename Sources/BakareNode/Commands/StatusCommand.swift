@@ -10,7 +10,7 @@ struct StatusCommand: NodeCommand {
     func execute(_ session: Session) throws -> ExitStatus {
         let node = try session.node(writing: false)
         let (peers, isRunning) = try session.peers(node.keys)
-        let status = try node.status(now: currentTime(), peers: peers, isRunning: isRunning)
+        let status = try node.status(now: currentTime(), peers: peers, isRunning: isRunning, sources: session.sources())
         session.answer(status.json)
         let width = status.lines.map(\.title.count).max() ?? 0
         for (title, text) in status.lines {

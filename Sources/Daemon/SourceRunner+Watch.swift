@@ -1,0 +1,67 @@
+internal import Archive
+internal import BackupFormat
+internal import BackupNode
+internal import HostFiles
+
+extension SourceRunner {
+    /// A watch that was refused, or broke, is tried again after this.
+    private static let againMilliseconds: Int64 = 60_000
+    /// A clock that was set right by more than this may have hidden a sleep.
+    private static let sleptMilliseconds: Int64 = 30_000
+    private static let readsMax = 64
+
+    /// Takes in what the watch tells, and waits at most so long for the first. True if there may be more at once.
+    func gather(milliseconds: Int) -> Bool {
+        guard sources.isContinuous else { return false }
+        let difference = SourceRunner.clockDifferenceNow
+        if abs(difference - clockDifference) > SourceRunner.sleptMilliseconds {
+            plan.doubt("the machine slept, or its clock was set")
+        }
+        clockDifference = difference
+        let now = SourceRunner.milliseconds
+        if watch == nil { startWatch(now) }
+        guard let watch else { return false }
+        var breaks: String?
+        var isBusy = false
+        for read in 0..<SourceRunner.readsMax {
+            isBusy = watch.wait(milliseconds: read == 0 ? milliseconds : 0) { event in
+                plan.note(event, at: SourceRunner.milliseconds)
+                if case .doubt(let reason, true) = event { breaks = reason }
+            }
+            if !isBusy { break }
+        }
+        if let breaks {
+            core.log("the watch of \(sources.name) begins anew: \(breaks)")
+            self.watch = nil
+            nextTry = now + 1000
+        }
+        return isBusy
+    }
+
+    private func startWatch(_ now: Int64) {
+        guard now >= nextTry else { return }
+        nextTry = now + SourceRunner.againMilliseconds
+        do {
+            let made = try makeWatch()
+            watch = made
+            // Whatever happened before is known to nobody.
+            plan.doubt("a new watch")
+            if refusal != nil || !isWatchToldOf { core.log("watching \(sources.name) by \(made.method)") }
+            (isWatchToldOf, refusal) = (true, nil)
+        } catch {
+            if refusal != "\(error)" {
+                core.log("\(sources.name) cannot be watched and is backed up every hour instead: \(error)")
+            }
+            refusal = "\(error)"
+        }
+    }
+
+    private func makeWatch() throws -> any FolderWatch {
+        let rules = ExclusionRules(try core.home.exclusions(sources).patterns)
+        var excludes: (@Sendable (RawPath, UnsafeRawBufferPointer, Bool) -> Bool)?
+        if !rules.isEmpty { excludes = { rules.excludes(directory: $0, name: $1, isDirectory: $2) } }
+        let home = try DirectoryHandle.resolve(core.home.directory).path
+        return try watchFolders(
+            WatchScope(roots: sources.paths, hidden: [home], oneFileSystem: sources.oneFileSystem, excludes: excludes))
+    }
+}
