@@ -31,6 +31,8 @@ package struct ContinuousPlan: Sendable {
     }
 
     package let pace: Pace
+    /// Mounts of whose changes nothing tells: what a walk finds there was not missed.
+    package var unwatched: [RawPath] = []
     /// Told and not taken in hand.
     package private(set) var pending = ChangedFolders(doubt: "the node has just begun to watch")
     /// What the backup that runs was given.
@@ -134,7 +136,8 @@ package struct ContinuousPlan: Sendable {
         notBefore = .min
         base = (outcome.snapshot, outcome.digest)
         if !outcome.isGuided {
-            // Walked for a reason of its own it may be, and counts as a walk all the same.
+            // It had no use for the guide, as when its last snapshot is another, and walked: that may not happen again and again.
+            if !isWalking { notBefore = now + pace.walkShare * (now - began) }
             lastWalk = (ended: now, took: now - began)
             isWalkWanted = false
             missed = nil
@@ -142,7 +145,7 @@ package struct ContinuousPlan: Sendable {
         for (folder, extent) in outcome.again.folders { pending.note(folder, extent) }
         for reason in outcome.again.doubts + (outcome.doubt.map { [$0] } ?? []) { pending.doubt(reason) }
         let untold = outcome.untold.filter { folder in
-            !pending.covers(folder) && known?.covers(folder) != true
+            !pending.covers(folder) && known?.covers(folder) != true && !unwatched.contains { folder.isWithin($0) }
         }
         if let first = untold.first {
             missed = (folder: first, count: untold.count + max(0, outcome.untoldCount - outcome.untold.count))

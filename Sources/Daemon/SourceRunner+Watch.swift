@@ -44,6 +44,7 @@ extension SourceRunner {
         do {
             let made = try makeWatch()
             watch = made
+            plan.unwatched = made.unwatched
             // Whatever happened before is known to nobody.
             plan.doubt("a new watch")
             if refusal != nil || !isWatchToldOf { core.log("watching \(sources.name) by \(made.method)") }
@@ -57,6 +58,9 @@ extension SourceRunner {
     }
 
     private func makeWatch() throws -> any FolderWatch {
+        if core.keys.isWriteOnly, !core.configuration.keepsMemo {
+            throw WatchRefusal("a write-only device reads every file each time, unless `keep_memo` is set")
+        }
         let rules = ExclusionRules(try core.home.exclusions(sources).patterns)
         var excludes: (@Sendable (RawPath, UnsafeRawBufferPointer, Bool) -> Bool)?
         if !rules.isEmpty { excludes = { rules.excludes(directory: $0, name: $1, isDirectory: $2) } }

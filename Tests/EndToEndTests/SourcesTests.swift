@@ -1,0 +1,86 @@
+import Foundation
+internal import Glibc
+import Testing
+
+@Suite("Sets of sources") struct SourcesTests {
+    @Test("each is backed up by itself, with its own commands before and after; one that fails does not stop the others")
+    func severalSets() throws {
+        let scratch = try Scratch()
+        let base = scratch.path("x").dropLast(2)
+        let home = try Home.make(
+            scratch.path("home"),
+            settings: """
+                [[sources]]
+                name = "documents"
+                paths = ["\(base)/documents"]
+                tags = ["paper"]
+                before = ["/bin/sh", "-c", "echo dumped > \(base)/documents/dump; echo said by $BAKARE_SOURCE"]
+                after = ["/bin/sh", "-c", "echo $BAKARE_RESULT $BAKARE_SNAPSHOT > \(base)/after"]
+                [[sources]]
+                name = "broken"
+                paths = ["\(base)/broken"]
+                before = ["/bin/sh", "-c", "exit 7"]
+                [[sources]]
+                name = "music"
+                paths = ["\(base)/music"]
+                exclude = ["*.tmp"]
+                """)
+        try scratch.makeFolder("documents").write("a", "content")
+        try scratch.makeFolder("broken").write("b", "content")
+        let music = try scratch.makeFolder("music")
+        try music.write("song", "content")
+        try music.write("x.tmp", "content")
+        let outcome = try home.run("backup", "--json")
+        #expect(outcome.code == 1)
+        #expect(outcome.errorText.contains("said by documents"))
+        #expect(outcome.errorText.contains("the command `before` of broken ended with 7"))
+        let snapshots = try home.snapshots()
+        #expect(snapshots.count == 2)
+        let listing = try home.succeed("ls", "latest~1", "--recursive").text
+        #expect(listing.contains("documents/dump") && listing.contains("documents/a"))
+        #expect(!(try home.succeed("ls", "latest", "--recursive").text.contains("x.tmp")))
+        let after = try String(contentsOfFile: "\(base)/after", encoding: .utf8)
+        #expect(after.hasPrefix("done ") && after.count > 60)
+        #expect(try home.run("backup", "--source", "broken").code == 1)
+        #expect(try home.snapshots().count == 2)
+        #expect(try home.run("backup", "--source", "music").code == 0)
+        #expect(try home.snapshots().count == 3)
+        let unknown = try home.run("backup", "--source", "films")
+        #expect(unknown.code == 64 && unknown.errorText.contains("documents, broken, music"))
+        #expect(try home.run("backup", "--tag", "continuous", "--source", "music").code == 64)
+    }
+
+    @Test("a watched one is backed up as it is saved, and restores to what was saved")
+    func continuous() throws {
+        let scratch = try Scratch()
+        let base = scratch.path("x").dropLast(2)
+        let home = try Home.make(
+            scratch.path("home"), settings: "[sources]\npaths = [\"\(base)/source\"]\nevery = \"continuous\"\n")
+        let source = try scratch.makeFolder("source")
+        try source.write("a", "content")
+        mkdir("\(base)/source/folder", 0o755)
+        let node = try RunningNode(home)
+        try wait("the first walk is a backup") { try home.snapshots().count == 1 }
+        try wait("it is watched") { try home.succeed("status").text.contains("watched by") }
+        try source.write("folder/b", "saved")
+        try wait("what was saved is backed up") { try home.snapshots().count == 2 }
+        rename("\(base)/source/folder", "\(base)/source/moved")
+        unlink("\(base)/source/a")
+        try wait("what was moved and removed is backed up") { try home.snapshots().count == 3 }
+        try home.succeed("restore", "latest", "--target", "\(base)/target")
+        #expect(try String(contentsOfFile: "\(base)/target\(base)/source/moved/b", encoding: .utf8) == "saved")
+        #expect(access("\(base)/target\(base)/source/a", F_OK) != 0)
+        #expect(access("\(base)/target\(base)/source/folder", F_OK) != 0)
+        // Nothing happens: nothing is backed up.
+        usleep(3_000_000)
+        #expect(try home.snapshots().count == 3)
+        // Another backup meanwhile is another base to go on from.
+        try source.write("c", "by hand")
+        try home.succeed("backup")
+        try wait("the watch goes on after it") { try home.succeed("ls", "latest", "--recursive").text.contains("source/c") }
+        try source.write("d", "after")
+        try wait("what was saved then is backed up") { try home.succeed("ls", "latest", "--recursive").text.contains("source/d") }
+        #expect(try node.stop().code == 0)
+        try home.succeed("check")
+    }
+}
