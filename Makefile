@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 BINARY := .build/release/bakare-node
 SWIFT_SOURCES := Package.swift Sources Simulations Tests
 
-.PHONY: help deps build test lint lab fuzz simulate bench durability demo install
+.PHONY: help deps build test lint lab fuzz simulate mutants bench durability demo install
 
 help:
 	@echo "make demo      back up, change, list, compare and restore real files of this machine (about 3 minutes)"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint      format and house rules"
 	@echo "make fuzz      every decoder under libFuzzer, a minute each"
 	@echo "make simulate  whole clusters on simulated disks, network and time (SEEDS=100, or SEED=n for one, step by step)"
+	@echo "make mutants   bugs made on purpose, each of which the simulator must find"
 	@echo "make durability  how likely data is lost: the tables of docs/DURABILITY.md"
 	@echo "make bench     beside restic and borg on the same files, with ratios"
 
@@ -45,6 +46,10 @@ ifdef SEED
 else
 	Simulations/run --seeds $(or $(SEEDS),100) --first $(or $(FIRST),1) --workers $$(nproc)
 endif
+
+mutants: deps
+	BAKARE_MUTANTS=1 swift build -c release --product Simulate --scratch-path .build-mutants
+	SIMULATE=.build-mutants/release/Simulate Simulations/run --mutants --workers $$(nproc)
 
 bench: build
 	@.ci/deps bench

@@ -4,6 +4,9 @@ import PackageDescription
 /// The path of libFuzzer without its main, as Tests/Fuzzing/run sets it: then modules are built to be fuzzed.
 let fuzzer = Context.environment["BAKARE_FUZZER"]
 
+/// Set to build the bugs that the simulator's checkers must find (`make mutants`), in a build folder of their own.
+let mutants = Context.environment["BAKARE_MUTANTS"]
+
 /// Settings of every Swift target: warnings are errors, existentials are spelled out.
 let strict: [SwiftSetting] =
     [
@@ -11,6 +14,7 @@ let strict: [SwiftSetting] =
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("InternalImportsByDefault"),
     ] + (fuzzer == nil ? [] : [.unsafeFlags(["-sanitize=fuzzer,address"])])
+    + (mutants == nil ? [] : [.define("MUTANTS")])
 
 /// A library target of ours, under Sources/.
 func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -77,7 +81,7 @@ let package = Package(
                 "HostFiles", "BackupFormat", "CSodium",
             ], path: "Simulations/Simulation", swiftSettings: strict),
         .executableTarget(
-            name: "Simulate", dependencies: ["Simulation"], path: "Simulations/Simulate", swiftSettings: strict),
+            name: "Simulate", dependencies: ["Simulation", "BackupFormat"], path: "Simulations/Simulate", swiftSettings: strict),
         .target(name: "Durability", path: "Simulations/Durability", swiftSettings: strict),
         .executableTarget(
             name: "DurabilityTable", dependencies: ["Durability"], path: "Simulations/DurabilityTable", swiftSettings: strict),

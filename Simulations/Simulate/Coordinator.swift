@@ -7,8 +7,8 @@ internal import Simulation
 struct Coordinator {
     private let options: Options
     private let began = ContinuousClock.now
-    private var passed = 0
-    private var failures: [(seed: UInt64, checker: String, text: String)] = []
+    private(set) var passed = 0
+    private(set) var failures: [(seed: UInt64, checker: String, text: String)] = []
     private var nodeDays = 0
     private var counts: [String: Int] = [:]
 
@@ -27,11 +27,21 @@ struct Coordinator {
 
     /// The process's exit code.
     mutating func run() -> Int32 {
+        runSeeds()
+        summary()
+        if options.shrinks { for failure in failures.prefix(3) { shrink(failure.seed, failure.checker) } }
+        writeLine("\(passed) passed, \(failures.count) failed")
+        return failures.isEmpty ? 0 : 1
+    }
+
+    mutating func runSeeds() {
         var children: [Child] = []
         var next = options.first
         let end = options.first + options.count
         while next < end || !children.isEmpty {
-            let isLate = options.secondsMax.map { ContinuousClock.now - began > .seconds($0) } ?? false
+            let isLate =
+                options.secondsMax.map { ContinuousClock.now - began > .seconds($0) } ?? false
+                || failures.contains { options.endsWith.contains($0.checker) }
             while next < end, !isLate, children.count < options.workers {
                 if let child = start(next, without: options.without) { children.append(child) }
                 next += 1
@@ -39,10 +49,6 @@ struct Coordinator {
             if isLate { next = end }
             children = children.compactMap { read($0) }
         }
-        summary()
-        if options.shrinks { for failure in failures.prefix(3) { shrink(failure.seed, failure.checker) } }
-        writeLine("\(passed) passed, \(failures.count) failed")
-        return failures.isEmpty ? 0 : 1
     }
 
     // MARK: Processes
@@ -54,6 +60,7 @@ struct Coordinator {
         let user = geteuid() == 0 ? ["-m"] : ["-m", "-r"]
         let shell = "mount -t tmpfs none \(Simulate.folder) && exec setarch -R \"$0\" \"$@\""
         var words = ["unshare"] + user + ["sh", "-c", shell, CommandLine.arguments[0], "--worker", "--seed", "\(seed)"]
+        if let mutant = options.mutant { words = ["env", "BAKARE_MUTANT=\(mutant)"] + words }
         if let size = options.size { words += ["--size", "\(size.machines),\(size.days)"] }
         if options.isTraced { words.append("--trace") }
         if !without.isEmpty { words += ["--without", without.sorted().map(String.init).joined(separator: ",")] }
@@ -65,7 +72,7 @@ struct Coordinator {
         var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }
         var process = pid_t()
-        let result = posix_spawnp(&process, "unshare", &actions, nil, &arguments, environ)
+        let result = posix_spawnp(&process, words[0], &actions, nil, &arguments, environ)
         posix_spawn_file_actions_destroy(&actions)
         close(ends[1])
         guard result == 0 else {
@@ -111,11 +118,12 @@ struct Coordinator {
         } else {
             fail(report.seed, report.checker, report.text)
         }
-        if (passed + failures.count) % 100 == 0 { writeLine("\(progress)") }
+        if options.mutant == nil, (passed + failures.count) % 100 == 0 { writeLine("\(progress)") }
     }
 
     private mutating func fail(_ seed: UInt64, _ checker: String, _ text: String) {
         failures.append((seed, checker, text))
+        guard options.mutant == nil else { return }
         writeLine("FAILED seed \(seed): \(checker): \(text)")
         writeLine("  again, step by step: Simulations/run --seed \(seed) --trace\(size)")
     }

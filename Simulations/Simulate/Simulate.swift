@@ -16,15 +16,22 @@ struct Options {
     var secondsMax: Int?
     /// The process does the work itself, and prints lines for the one that started it.
     var isWorker = false
+    /// The bug that is switched on, in a build that has them.
+    var mutant: String?
+    /// No seed is begun after one in which one of these checkers has found something.
+    var endsWith: [String] = []
+    var checksMutants = false
 
     static let usage = """
         usage: Simulations/run [--seed N | --seeds COUNT [--first N]] [--workers N] [--size MACHINES,DAYS] [--seconds N]
-                               [--trace] [--without LIST] [--no-shrink]
+                               [--trace] [--without LIST] [--no-shrink] [--mutants | --mutant NAME]
           --seed N        one seed; with --trace, every step of it in words
           --seeds COUNT   so many seeds from --first on (default: 1)
           --seconds N     begin no seed after so many seconds
           --size M,D      M machines and D days in place of what each seed draws
           --without LIST  leave out these acts of the plan, by number, separated by commas
+          --mutants       (make mutants) for each bug made on purpose, seeds until one finds it
+          --mutant NAME   the same for one of them
         """
 
     init(_ arguments: [String]) throws(UsageError) {
@@ -45,6 +52,8 @@ struct Options {
             case "--trace": isTraced = true
             case "--no-shrink": shrinks = false
             case "--worker": isWorker = true
+            case "--mutant": mutant = words.popFirst()
+            case "--mutants": checksMutants = true
             case "--size":
                 let parts = (words.popFirst() ?? "").split(separator: ",").compactMap { Int($0) }
                 guard parts.count == 2, parts[0] > 0, parts[1] > 0 else { throw UsageError("--size needs MACHINES,DAYS") }
@@ -71,6 +80,11 @@ struct UsageError: Error {
         do throws(UsageError) {
             let options = try Options(Array(CommandLine.arguments.dropFirst()))
             if options.isWorker { return work(options) }
+            #if MUTANTS
+                if options.checksMutants || options.mutant != nil { exit(MutationCheck(options).run()) }
+            #else
+                if options.checksMutants || options.mutant != nil { throw UsageError("this build has no mutants: make mutants") }
+            #endif
             var coordinator = Coordinator(options)
             exit(coordinator.run())
         } catch {

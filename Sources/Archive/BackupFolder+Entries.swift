@@ -234,7 +234,11 @@ extension HostFilesError {
 ///
 /// The marks of a folder are not looked at: they say of what is in it.
 func isUnchanged(_ view: TreeEntryView, _ status: FileStatus) -> Bool {
-    view.inode == status.inode && view.changed == status.changed && view.modified == status.modified && view.type == status.type
+    #if MUTANTS
+        if Mutant.trustSizes.isOn, view.type == .file, status.type == .file { return view.size == status.size }
+    #endif
+    return view.inode == status.inode && view.changed == status.changed && view.modified == status.modified
+        && view.type == status.type
         && (view.type == .directory || view.size == status.size) && view.mode == status.permissions
         && view.uid == status.uid && view.gid == status.gid
         && (view.marks.isEmpty || view.type == .directory)

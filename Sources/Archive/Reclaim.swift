@@ -132,7 +132,11 @@ private struct Reclamation {
         }
         try coverUnlisted(snapshots, usage.filter { $0.aliveBytes > 0 })
         let twins = try twins(of: dead + moved, alive: Set(usage.filter { $0.aliveBytes > 0 }.map(\.number)))
-        let made = try rewrite(moved, marks)
+        #if MUTANTS
+            let made = Mutant.loseMovedChunks.isOn ? [] : try rewrite(moved, marks)
+        #else
+            let made = try rewrite(moved, marks)
+        #endif
         var dropped = PackSet()
         for pack in dead { dropped.insert(pack.number) }
         for pack in moved { dropped.insert(pack.number) }

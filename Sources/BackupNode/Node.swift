@@ -8,7 +8,7 @@ package final class Node: Sendable {
     package let home: Home
     package let keys: HomeKeys
     package let configuration: Configuration
-    let store: ArchiveStore
+    package let store: ArchiveStore
     private let ledger: LedgerPlace
 
     /// Opens the vault and brings the ledger in line with it.

@@ -15,6 +15,9 @@ func sealBox(
     }
     _ = sodiumReady
     randombytes_buf(base, nonceBytes)
+    #if MUTANTS
+        if Mutant.reuseNonce.isOn { base.update(repeating: 7, count: nonceBytes) }
+    #endif
     key.withPointer { key in
         ChaChaPoly.withSubkey(nonce: base, key: key) { nonce, subkey in
             ChaChaPoly.seal(plain, associated: associated, nonce: nonce, key: subkey, into: base + nonceBytes)

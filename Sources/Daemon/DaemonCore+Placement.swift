@@ -22,17 +22,14 @@ extension DaemonCore {
         let (candidates, full) = candidates()
         let able = candidates.filter { $0.grantedBytes >= wanted && !full.contains($0.id) }
         let publisher = keys.identity.key.id
-        func choose(_ candidates: [Candidate], _ count: Int) -> [DeviceID] {
-            guard count > 0, !candidates.isEmpty else { return [] }
-            return Array(
-                placementSet(publisher: publisher, wantedBytes: wanted, replicas: count, candidates: candidates).prefix(count))
-        }
-        let chosen = choose(able, configuration.replicas)
-        let damaged = state.withLock { state in chosen.filter { state.replicas[$0].isDamaged } }
-        let whole = state.withLock { state in able.filter { !state.replicas[$0.id].isDamaged } }
-        let first = damaged.isEmpty ? chosen : choose(whole, configuration.replicas)
+        let damaged = Set(state.withLock { state in able.map(\.id).filter { state.replicas[$0].isDamaged } })
+        let first = keepers(
+            publisher: publisher, wantedBytes: wanted, replicas: configuration.replicas, able: able, damaged: damaged)
+        let missing = configuration.replicas - first.count { !damaged.contains($0) }
         let rest = candidates.filter { !able.contains($0) }
-        return first + damaged.filter { !first.contains($0) } + choose(rest, configuration.replicas - first.count)
+        guard missing > 0, !rest.isEmpty else { return first }
+        return first
+            + placementSet(publisher: publisher, wantedBytes: wanted, replicas: missing, candidates: rest).prefix(missing)
     }
 
     private func candidates() -> (candidates: [Candidate], full: Set<DeviceID>) {

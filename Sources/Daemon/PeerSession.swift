@@ -116,6 +116,11 @@ package final class PeerSession: Sendable {
             defer { state.end = state.end ?? error }
             return state.end == nil
         }
+        // It keeps nothing for this node any more: another takes its place, though it may go on coming by.
+        if isFirst, isPaired, error.isByPeer, [.notWelcome, .unpaired].contains(error.code), let device {
+            core.updateReplica(device) { $0.grantedBytes = 0 }
+            core.poke()
+        }
         core.wake()
         if isFirst, isPaired { core.log("the session with \(name) ended: \(error)") }
     }

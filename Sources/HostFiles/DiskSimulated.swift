@@ -25,6 +25,11 @@ package final class SimulatedDisk: Disk {
     }
 
     private let state: Mutex<SimulatedDiskState>
+    private let visitor = Mutex(Visitor())
+
+    private struct Visitor: Sendable {
+        var call: (@Sendable (RawPath) -> Void)?
+    }
 
     /// Without `keepsLog`, ``log`` stays empty. `seed` is for ``Faults/errorOneIn``.
     package init(keepsLog: Bool = true, seed: UInt64 = 0) { state = Mutex(SimulatedDiskState(keepsLog: keepsLog, seed: seed)) }
@@ -56,6 +61,16 @@ package final class SimulatedDisk: Disk {
     /// Cuts the power now.
     package func cutPower() { state.withLock { $0.cutPower() } }
 
+    package var hasPower: Bool { state.withLock { !$0.hasCrashed } }
+
+    /// Calls `body` before each operation on a name, with nothing held: a simulation lets other threads run there.
+    package func visit(_ body: @escaping @Sendable (RawPath) -> Void) { visitor.withLock { $0.call = body } }
+
+    private func visited(_ path: RawPath) {
+        let visitor = visitor.withLock { $0 }
+        visitor.call?(path)
+    }
+
     /// Bytes of all files.
     package var usedBytes: Int { state.withLock { $0.usedBytes } }
 
@@ -77,7 +92,8 @@ package final class SimulatedDisk: Disk {
     }
 
     package func openForReading(_ path: RawPath) throws(HostFilesError) -> any DiskFile {
-        try locked { state throws(HostFilesError) in
+        visited(path)
+        return try locked { state throws(HostFilesError) in
             let node = try state.file(path, "open")
             state.nodes[node].handles += 1
             return SimulatedFile(self, node, state.epoch, path)
@@ -87,7 +103,8 @@ package final class SimulatedDisk: Disk {
     package func openForUpdating(_ path: RawPath) throws(HostFilesError) -> any DiskFile { try openForReading(path) }
 
     package func createExclusively(_ path: RawPath, expectedBytes: Int) throws(HostFilesError) -> any DiskFile {
-        try locked { state throws(HostFilesError) in
+        visited(path)
+        return try locked { state throws(HostFilesError) in
             let node = try state.add(path, isDirectory: false, "create")
             state.nodes[node].handles += 1
             return SimulatedFile(self, node, state.epoch, path)
@@ -95,33 +112,40 @@ package final class SimulatedDisk: Disk {
     }
 
     package func rename(_ from: RawPath, to: RawPath) throws(HostFilesError) {
+        visited(from)
         try locked { state throws(HostFilesError) in try state.rename(from, to) }
     }
 
     package func exchange(_ a: RawPath, _ b: RawPath) throws(HostFilesError) {
+        visited(a)
         try locked { state throws(HostFilesError) in try state.exchange(a, b) }
     }
 
     package func unlink(_ path: RawPath) throws(HostFilesError) {
+        visited(path)
         try locked { state throws(HostFilesError) in try state.remove(path, isDirectory: false, "remove") }
     }
 
     package func makeDirectory(_ path: RawPath) throws(HostFilesError) {
+        visited(path)
         try locked { state throws(HostFilesError) in _ = try state.add(path, isDirectory: true, "make the folder") }
     }
 
     package func removeDirectory(_ path: RawPath) throws(HostFilesError) {
+        visited(path)
         try locked { state throws(HostFilesError) in try state.remove(path, isDirectory: true, "remove the folder") }
     }
 
     package func list(_ path: RawPath) throws(HostFilesError) -> [RawPath] {
-        try locked { state throws(HostFilesError) in
+        visited(path)
+        return try locked { state throws(HostFilesError) in
             try state.directory(path, "list"); return try state.names(path)
         }
     }
 
     package func status(_ path: RawPath) throws(HostFilesError) -> DiskStatus? {
-        try locked { state throws(HostFilesError) in
+        visited(path)
+        return try locked { state throws(HostFilesError) in
             guard let node = try state.lookUp(path, "look at") else { return nil }
             let found = state.nodes[node]
             return DiskStatus(size: found.bytes.count, modifiedSeconds: found.modifiedSeconds, isDirectory: found.isDirectory)
@@ -129,6 +153,7 @@ package final class SimulatedDisk: Disk {
     }
 
     package func syncDirectory(_ path: RawPath) throws(HostFilesError) {
+        visited(path)
         try locked { state throws(HostFilesError) in try state.syncDirectory(path) }
     }
 

@@ -41,7 +41,7 @@ struct SimulatedDiskState: Sendable {
     var epoch = 0
     /// Directories that somebody has taken.
     var locked: Set<Int> = []
-    private var hasCrashed = false
+    private(set) var hasCrashed = false
     private let keepsLog: Bool
     private var random: SplitMix
     /// Of all files that have a name, or had one that is still durable.

@@ -39,6 +39,9 @@ package final class ProtectedFile: Sendable {
         let file = try disk.createExclusively(path, expectedBytes: fileBytes(contentBytes: content.count))
         defer { file.close() }
         let bytes = try encoder.write(content, to: file)
+        #if MUTANTS
+            if Mutant.skipFileSync.isOn { return bytes }
+        #endif
         try file.sync()
         return bytes
     }

@@ -1,3 +1,6 @@
+#if MUTANTS
+    internal import BackupFormat
+#endif
 internal import CISAL
 
 /// CRC-32C (Castagnoli, as in RFC 3720: initial value and final XOR of all ones, reflected): "123456789" gives 0xe3069283.
@@ -56,6 +59,9 @@ package struct ReedSolomon {
         guard dataBlocks >= 1, dataBlocks <= ReedSolomon.dataBlocksMax, lost.count <= ReedSolomon.parityBlocks else {
             return false
         }
+        #if MUTANTS
+            if Mutant.skipParity.isOn, !lost.isEmpty { return false }
+        #endif
         guard !lost.isEmpty else { return true }
         let kept = Array((0..<blocks.count).filter { !lost.contains($0) }.prefix(dataBlocks))
         let matrix = ReedSolomon.matrix(dataBlocks)

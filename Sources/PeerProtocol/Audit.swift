@@ -33,6 +33,9 @@ package struct Audit: Hashable, Sendable {
 
     /// The verdict on each pack, in order. Throws for bytes that are not one sample for each.
     package func verdicts(of samples: some Collection<UInt8>) throws(FormatError) -> [Verdict] {
+        #if MUTANTS
+            if Mutant.acceptAnyProof.isOn { return packs.map { _ in .proven } }
+        #endif
         let bytes = Array(samples)
         let result = bytes.withUnsafeBytes { buffer in
             Result { () throws(FormatError) in

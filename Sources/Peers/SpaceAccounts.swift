@@ -66,6 +66,9 @@ package struct SpaceAccounts: Sendable {
 
     /// Bytes that nobody has or is promised, within the quota and on the disk; the reservation of `session` counts as free.
     private func room(for owner: OwnerID, _ limits: SpaceLimits, besides session: Int?) -> Int {
+        #if MUTANTS
+            if Mutant.ignoreQuota.isOn { return Int.max }
+        #endif
         let account = self[owner]
         let own = session.flatMap { account.reservedBytes[$0] } ?? 0
         let reserved = account.reservedBytes.values.reduce(0, saturating)
@@ -85,6 +88,9 @@ package struct SpaceAccounts: Sendable {
 
     /// Gives up a claim of which nothing stands on the disk any more; what was settled has changed by so much.
     package mutating func settle(_ claimBytes: Int, for owner: OwnerID, change: Int) {
+        #if MUTANTS
+            if Mutant.releaseQuotaTwice.isOn { changeSettled(-claimBytes, for: owner) }
+        #endif
         accounts[owner, default: Account()].claimedBytes -= claimBytes
         precondition(self[owner].claimedBytes >= 0, "more given up than was claimed")
         changeSettled(change, for: owner)

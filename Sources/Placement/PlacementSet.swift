@@ -35,6 +35,22 @@ package func placementSet(
     return chosen
 }
 
+/// The nodes that keep all of a publisher's packs, best first, of `able` ones each of which has room for all: `replicas` that are
+/// whole, and besides these the damaged ones that would have a place, until they mend it. With too few that are whole, all the
+/// damaged: any of them may turn out to be whole again, and one that only lies must not keep another from being asked.
+package func keepers(
+    publisher: DeviceID, wantedBytes: UInt64, replicas: Int, able: [Candidate], damaged: Set<DeviceID>
+) -> [DeviceID] {
+    func choose(_ candidates: [Candidate]) -> [DeviceID] {
+        Array(
+            placementSet(publisher: publisher, wantedBytes: wantedBytes, replicas: replicas, candidates: candidates)
+                .prefix(replicas))
+    }
+    let first = choose(able.filter { !damaged.contains($0.id) })
+    let place = Set(choose(able))
+    return first + able.map(\.id).filter { damaged.contains($0) && (first.count < replicas || place.contains($0)) }
+}
+
 /// The nodes that keep one pack, best first: `replicas` distinct ones of `members`, or all if there are fewer.
 ///
 /// Members are those of the placement set that have room. Own nodes come first; friends share by what they grant. A member that

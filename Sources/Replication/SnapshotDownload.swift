@@ -65,6 +65,11 @@ package struct SnapshotDownload: Sendable {
         for id in unread where records[id] == nil && (try? vault.snapshotRecord(id)) == nil {
             report.incomplete[id] = "its record is damaged at every peer that has it"
         }
+        #if MUTANTS
+            if Mutant.recoverLess.isOn, wanted == nil, let oldest = records.values.min(by: { $0.sequence < $1.sequence }) {
+                records[oldest.id] = nil
+            }
+        #endif
         var wholePages: Set<PageID> = []
         for record in records.values.sorted(by: { ($0.sequence, $0.id) > ($1.sequence, $1.id) }) {
             do throws(ReplicationError) {

@@ -40,6 +40,8 @@ package struct SnapshotUpload: Sendable {
 
     /// How often a commit is tried: each time the peer may name up to ``Limits/idsMax`` packs that it misses.
     private static let commitsMax = 20_000
+    /// How often a draft that is gone is put again.
+    private static let draftsMax = 4
 
     /// Commits every snapshot there that is committed here and is not there, or not in this revision. Those that share the most with
     /// what is there come first: the oldest.
@@ -125,9 +127,18 @@ package struct SnapshotUpload: Sendable {
         try peer.put(.draft, draft, bytes)
         var sent: Set<PackID> = []
         var sentPages: Set<PageID> = []
+        var drafts = 1
         for _ in 0..<SnapshotUpload.commitsMax {
             try progress.requireGoing()
-            switch try peer.commit(request) {
+            let result: Outcome.Result
+            do throws(ReplicationError) { result = try peer.commit(request) } catch {
+                // Another session has committed the same, and the draft went with that.
+                guard error.code == .notFound, drafts < SnapshotUpload.draftsMax else { throw error }
+                drafts += 1
+                try peer.put(.draft, draft, bytes)
+                continue
+            }
+            switch result {
             case .committed: return nil
             case .rejected(let reason): return reason
             case .missing(let packs, let pages):

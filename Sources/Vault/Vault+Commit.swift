@@ -73,6 +73,9 @@ extension Vault {
                 try? disk.unlink(pending)
                 throw VaultError(error, "commit", subject)
             }
+            #if MUTANTS
+                if Mutant.acknowledgeEarly.isOn { return .committed }
+            #endif
             try files("commit", subject) { () throws(HostFilesError) in
                 try disk.syncDirectory(snapshotsFolder)
                 try disk.syncDirectory(pendingFolder)
@@ -157,6 +160,9 @@ extension Vault {
                 }
             }
         }
+        #if MUTANTS
+            if Mutant.skipCommitFence.isOn { missing.packs = [] }
+        #endif
         return missing
     }
 

@@ -188,6 +188,9 @@ extension Vault {
             return (state.unsyncedStubFolders.sorted(), state.isStubsFolderUnsynced)
         }
         do throws(HostFilesError) {
+            #if MUTANTS
+                if Mutant.skipFolderSync.isOn { return }
+            #endif
             for byte in folders { try disk.syncDirectory(packFolder(byte)) }
             if packs { try disk.syncDirectory(packsFolder) }
             if pages { try disk.syncDirectory(pagesFolder) }

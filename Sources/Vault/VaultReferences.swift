@@ -35,6 +35,9 @@ struct VaultReferences {
     ///
     /// Throws if a committed snapshot, or a page of one, cannot be read: then nobody knows what may go.
     mutating func refresh(_ vault: Vault) throws(VaultError) {
+        #if MUTANTS
+            if Mutant.sweepWithoutRecheck.isOn, !pages.isEmpty { return }
+        #endif
         for _ in 1..<VaultReferences.roundsMax {
             do throws(VaultError) { return try read(vault) } catch {
                 // A snapshot that was forgotten after it was listed may have lost its pages to another sweep: list again.
@@ -48,7 +51,11 @@ struct VaultReferences {
 
     private mutating func read(_ vault: Vault) throws(VaultError) {
         let (committed, pending) = try vault.referencedPages()
-        let needed = committed.union(pending)
+        #if MUTANTS
+            let needed = Mutant.sweepWithoutRecheck.isOn ? committed : committed.union(pending)
+        #else
+            let needed = committed.union(pending)
+        #endif
         if needed == pages && absent.isEmpty { return }
         // A page that is no longer needed must let its packs go, so the others are read again.
         let isLess = !pages.isSubset(of: needed)
@@ -63,6 +70,9 @@ struct VaultReferences {
             }
         }
         packs = list.sorted()
+        #if MUTANTS
+            if Mutant.forgetReference.isOn, packs.count > 1 { packs.removeLast() }
+        #endif
         pages = needed
         absent = missing
     }

@@ -91,4 +91,25 @@ struct PlacementSetTests {
             #expect(abs((counts[member.id] ?? 0) - expected) < expected / 10)
         }
     }
+
+    @Test("a peer that only lies never keeps another from being asked again", arguments: 0..<50 as Range<UInt64>)
+    func liars(seed: UInt64) {
+        var choices = Choices(seed: seed)
+        let able = (0..<1 + choices.below(8)).map { _ in
+            Candidate(id: DeviceID(choices.bytes32()), isOwn: choices.below(2) == 0, grantedBytes: 1000)
+        }
+        let replicas = 1 + choices.below(3)
+        func keep(_ damaged: Set<DeviceID>) -> [DeviceID] {
+            keepers(publisher: publisher, wantedBytes: 700, replicas: replicas, able: able, damaged: damaged)
+        }
+        let calm = keep([])
+        #expect(calm == Array(chosen(able, replicas: replicas).prefix(replicas)))
+        // One that would have a place keeps it, and as many are whole as can be.
+        let damaged = Set(able.map(\.id).filter { _ in choices.below(2) == 0 })
+        let kept = keep(damaged)
+        #expect(Set(kept).count == kept.count)
+        #expect(kept.filter { !damaged.contains($0) }.count == min(replicas, able.count - damaged.count))
+        #expect(calm.allSatisfy { kept.contains($0) || !damaged.contains($0) })
+        if able.count - damaged.count < replicas { #expect(damaged.isSubset(of: kept)) }
+    }
 }

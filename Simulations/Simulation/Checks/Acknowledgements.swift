@@ -1,4 +1,5 @@
 internal import BackupFormat
+internal import Cryptography
 internal import HostFiles
 internal import PeerProtocol
 
@@ -9,7 +10,7 @@ struct Acknowledgement: Hashable {
     var id: Bytes32
 }
 
-/// Acknowledged means durable: what a peer was told to be safe is on the disk after the power was cut. Looks at files alone.
+/// Acknowledged means durable: what a peer was told to be safe is on the disk after the power was cut. Looks at files, and reads the latest.
 extension Swarm {
     func note(_ asker: MachineIndex, _ holder: MachineIndex, _ request: Request, _ answer: Answer) {
         guard machines.indices.contains(holder), let model = machines.first(where: { $0.index == asker }),
@@ -19,7 +20,19 @@ extension Swarm {
         switch (request, answer) {
         case (.put(let put), .stored(let stored)) where put.kind == .pack && stored.isDurable:
             acknowledged[holder, default: []].append(Acknowledgement(owner: owner, isSnapshot: false, id: put.id.value))
+        case (.commit(let commit), .outcome(let outcome)) where outcome.result == .committed:
+            guard let id = snapshot(of: commit.draft, owner, on: machines[holder]) else { return }
+            acknowledged[holder, default: []].append(Acknowledgement(owner: owner, isSnapshot: true, id: id.value))
         default: return
+        }
+    }
+
+    /// The committed snapshot whose record has that hash.
+    private func snapshot(of draft: ObjectID, _ owner: OwnerID, on machine: Machine) -> SnapshotID? {
+        guard let vault = vault(of: owner, on: machine) else { return nil }
+        return (try? vault.snapshots())?.first { id in
+            guard let bytes = try? vault.snapshotRecord(id).encode() else { return false }
+            return bytes.withUnsafeBytes { sha256($0) } == draft.value
         }
     }
 
@@ -28,6 +41,16 @@ extension Swarm {
         guard !isTroubled(machine) else { return acknowledged[machine.index] = nil }
         for one in acknowledged[machine.index] ?? [] {
             let root: RawPath = RawPath("/home/vault/\(one.owner.hex)")
+            if one.isSnapshot {
+                let id = SnapshotID(one.id)
+                let isForgotten = owners.contains { $0.snapshots[id]?.isForgotten == true }
+                if !isForgotten, (try? machine.disk.status(root.appending("snapshots").appending(one.id.hex))) == nil {
+                    violated(
+                        "acknowledged means durable",
+                        "\(machine.name) said to have committed \(one.id.hex.prefix(8)), and has lost it in a crash")
+                }
+                continue
+            }
             let places =
                 ["packs/\(one.id.hex.prefix(2))/\(one.id.hex)"] + trash(root, machine.disk).map { "trash/\($0)/\(one.id.hex)" }
             let isThere = places.contains { (try? machine.disk.status(root.appending($0))) != nil }
@@ -37,8 +60,17 @@ extension Swarm {
                     "\(machine.name) said to have pack \(one.id.hex.prefix(8)), and has lost it in a crash")
             }
         }
+        // Of some, every byte.
+        for one in (acknowledged[machine.index] ?? []).filter({ !$0.isSnapshot }).suffix(Swarm.readAfterCrash) {
+            guard let vault = vault(of: one.owner, on: machine), !isWhole(PackID(one.id), vault) else { continue }
+            violated(
+                "acknowledged means durable",
+                "\(machine.name) said to have pack \(one.id.hex.prefix(8)), and lost a part of it in a crash")
+        }
         count("checked what was acknowledged")
     }
+
+    private static let readAfterCrash = 4
 
     private func trash(_ root: RawPath, _ disk: SimulatedDisk) -> [String] {
         ((try? disk.list(root.appending("trash"))) ?? []).map { String(decoding: $0.bytes, as: UTF8.self) }

@@ -19,6 +19,7 @@ extension Swarm {
         for machine in machines {
             if machine.isSuspended { machine.resume() }
             machine.disk.faults = SimulatedDisk.Faults()
+            if !machine.disk.hasPower { machine.crash() }
             turns.mendClock(of: machine.index)
         }
         // Commands that are at it come to their end.
@@ -58,10 +59,11 @@ extension Swarm {
 
     // MARK: Protection
 
-    /// Every snapshot gets to its number of peers within days.
+    /// Every snapshot gets to its number of peers: within the 14 days for which a device that is away keeps its place, as one does that
+    /// was replaced by a new one, and two more.
     func converge() {
         var reason: String?
-        for _ in 0..<40 {
+        for _ in 0..<64 {
             turns.sleep(until: turns.now + 6 * 3600 * Swarm.second)
             reason = unprotected()
             if reason == nil { return count("converged") }
@@ -83,7 +85,15 @@ extension Swarm {
                 }
                 let proven = table.proven(id, revision: record.revision, now: now)
                 if proven < wanted {
-                    return "\(machine.name): \(id.hex.prefix(8)) on \(proven) peers, \(wanted) of \(eligible.count) are due"
+                    let there = eligible.map { peer in
+                        let replica = table.replicas.values.first { $0.device == peer.device }
+                        let state = replica.map { "\($0.state(now: now))" } ?? "unknown"
+                        let held = (try? self.vault(of: owners[machine.owner].id, on: peer)?.snapshotRecord(id))?.revision
+                        func describe(_ revision: UInt64?) -> String { revision.map { "\($0)" } ?? "nothing" }
+                        return "\(peer.name) \(state), counted \(describe(replica?.snapshots[id])), has \(describe(held))"
+                    }
+                    return "\(machine.name): revision \(record.revision) of \(id.hex.prefix(8)) on \(proven) peers, "
+                        + "\(wanted) of \(eligible.count) are due: \(there.joined(separator: "; "))"
                 }
             }
         }
@@ -93,7 +103,8 @@ extension Swarm {
     private func canKeep(_ other: Machine, for machine: Machine) -> Bool {
         guard other.index != machine.index, other.isUp, !other.isLiar else { return false }
         if other.owner == machine.owner { return true }
-        let isPaired = machine.isFirst(in: machines) && other.isFirst(in: machines)
+        let isPaired =
+            machine.isFirst(in: machines) && other.isFirst(in: machines) && !forgetful.contains(other.index)
         return isPaired
             && plan.friendships.contains { friendship in
                 Set([friendship.a, friendship.b]) == [machine.owner, other.owner] && friendship.quotaBytes > 1 << 30
@@ -103,9 +114,13 @@ extension Swarm {
     // MARK: The end
 
     func checkEnd() {
+        checkNow()
         for machine in machines { checkLedger(machine, isEnd: true) }
         checkAgreements()
         for machine in machines where violation == nil { checkSnapshots(machine) }
+        for machine in machines where violation == nil { checkForgotten(machine) }
+        for machine in machines where violation == nil { checkNames(machine) }
+        for machine in machines where violation == nil { checkNonces(machine) }
         for machine in machines where violation == nil { checkGarbage(machine) }
         if violation == nil { checkRecovery() }
     }

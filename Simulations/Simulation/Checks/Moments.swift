@@ -50,7 +50,8 @@ extension Swarm {
         let table = ReplicaTable.read(machine.disk, directory: machine.home.ledgerDirectory)
         let now = turns.clockSeconds(of: machine.index)
         for replica in table.replicas.values.sorted(by: { $0.device < $1.device }) where replica.state(now: now) == .proven {
-            guard let holder = machines.first(where: { $0.device == replica.device }) else { continue }
+            // What a disk without power holds is seen when it has some again.
+            guard let holder = machines.first(where: { $0.device == replica.device }), holder.disk.hasPower else { continue }
             if !isEnd, let damaged = damagedAt[holder.index], turns.now - damaged < Swarm.unnoticed { continue }
             if !isEnd, damagedAt[machine.index] != nil { continue }
             for (id, revision) in replica.snapshots where owners[machine.owner].snapshots[id]?.isForgotten == false {
@@ -93,7 +94,7 @@ extension Swarm {
         return true
     }
 
-    private func isWhole(_ pack: PackID, _ vault: Vault) -> Bool {
+    func isWhole(_ pack: PackID, _ vault: Vault) -> Bool {
         guard let count = try? vault.packBytes(pack) else { return false }
         var bytes = [UInt8](repeating: 0, count: count)
         let isRead = bytes.withUnsafeMutableBytes { buffer in (try? vault.readPack(pack, 0..<count, into: buffer)) != nil }

@@ -143,7 +143,10 @@ package struct Plan: Sendable {
                 for _ in 0..<max(1, days / choices.within(1...4)) {
                     let second = choices.below(end)
                     add(second, .edit(index))
-                    add(second + choices.within(1...3600), .backUp(index))
+                    let backUp = second + choices.within(1...3600)
+                    add(backUp, .backUp(index))
+                    // While its packs arrive.
+                    if choices.isOne(in: 3) { add(backUp, .sweep(choices.below(machines.count))) }
                 }
                 for _ in 0..<days / 5 { add(choices.below(end), .forget(index, keep: choices.within(1...6))) }
                 for _ in 0..<days / 4 { add(choices.below(end), .restore(index)) }

@@ -28,7 +28,9 @@ extension Swarm {
             // Something has to be written for it to happen; a backup does.
             perform(.edit(index))
             perform(.backUp(index))
-            later(min(seconds, 1800)) { [self] in if !machine.isSuspended { down(machine, seconds) { $0.crash() } } }
+            later(min(seconds, 1800)) { [self] in
+                if !machine.isSuspended || !machine.disk.hasPower { down(machine, seconds) { $0.crash() } }
+            }
         case .restart(let index): down(machines[index], 5) { $0.shutDown() }
         case .suspend(let index, let seconds):
             let machine = machines[index]

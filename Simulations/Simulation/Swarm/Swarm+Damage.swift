@@ -29,6 +29,7 @@ extension Swarm {
             for (index, byte) in block.enumerated() where start + index < bytes.count { bytes[start + index] = byte }
         }
         damagedAt[machine.index] = turns.now
+        misdirected.insert(machine.index)
         noteLosses()
     }
 
@@ -54,6 +55,7 @@ extension Swarm {
         flipped[machine.index] = nil
         damagedAt[machine.index] = turns.now
         empty.insert(machine.index)
+        forgetful.insert(machine.index)
         noteLosses()
         later(seconds) { [self] in recover(machine) }
     }

@@ -59,6 +59,10 @@ package final class Swarm: @unchecked Sendable {
     var damagedAt: [Int: UInt64] = [:]
     /// Bytes flipped in files, by machine and path: parity mends one, not any number.
     var flipped: [Int: Set<RawPath>] = [:]
+    /// Machines of which a block was written into another file: it may pass for that file's own.
+    var misdirected: Set<Int> = []
+    /// Machines that lost their disk once, and with it what was agreed with friends.
+    var forgetful: Set<Int> = []
     /// Machines whose disk was lost and that were not recovered yet.
     var empty: Set<Int> = []
     /// What happens later, and has not yet.
@@ -106,6 +110,7 @@ package final class Swarm: @unchecked Sendable {
             perform(planned.act)
             if choices.isOne(in: 8) { checkNow() }
         }
+        checkNow()
         if violation == nil { healAll() }
         if violation == nil { converge() }
         if violation == nil { checkEnd() }
@@ -186,6 +191,10 @@ package final class Swarm: @unchecked Sendable {
         }
         guard !empty.contains(machine.index), !machine.isUp else { return }
         if let error = machine.boot() {
+            if !machine.disk.hasPower {
+                machine.crashAtStart()
+                return later(60) { [self] in boot(machine) }
+            }
             if damagedAt[machine.index] != nil || machine.disk.faults.errorOneIn != nil
                 || machine.disk.faults.capacityBytes != nil
             {

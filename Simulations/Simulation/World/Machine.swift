@@ -20,7 +20,9 @@ package final class Machine: @unchecked Sendable {
     package let network: Network
     /// Of real files, which a backup reads.
     package let sources: SourceFolder
-    package private(set) var disk: SimulatedDisk
+    package private(set) var disk: SimulatedDisk {
+        didSet { letOthersIn() }
+    }
     package private(set) var home: Home
     package var configuration: Configuration
     package private(set) var keys: HomeKeys?
@@ -56,7 +58,17 @@ package final class Machine: @unchecked Sendable {
         disk = SimulatedDisk(keepsLog: false, seed: choices.next())
         home = Machine.home(on: disk)
         dialer = Dialer(index, network, seed: choices.next())
+        letOthersIn()
     }
+
+    /// Between two operations in its vaults other threads of the machine may run. Not so elsewhere, where locks are held meanwhile.
+    private func letOthersIn() {
+        disk.visit { [turns, index] path in
+            if path.bytes.starts(with: Machine.vaults) { turns.mayPreempt(on: index) }
+        }
+    }
+
+    private static let vaults = Array("/home/vault/".utf8)
 
     static func address(of index: MachineIndex) -> PeerAddress {
         PeerAddress(host: "10.0.\(index / 250).\(index % 250 + 1)", port: 4747)
@@ -150,9 +162,16 @@ package final class Machine: @unchecked Sendable {
         self.core = nil
         running = nil
         waitForThreads()
+        havePower()
+    }
+
+    private func havePower() {
         disk.restart(seed: choices.next())
         disk.now = turns.clockSeconds(of: index)
     }
+
+    /// The power went while the node started.
+    package func crashAtStart() { if isUp { crash() } else { havePower() } }
 
     /// What still runs finds its disk dead and its connections gone, and ends.
     private func waitForThreads() {

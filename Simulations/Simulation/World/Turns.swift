@@ -197,6 +197,19 @@ package final class Turns: ThreadTurns, @unchecked Sendable {
         return !seat.hasTimedOut
     }
 
+    /// The running thread may lose its turn here, if it runs in the name of `machine`.
+    package func mayPreempt(on machine: MachineIndex) {
+        guard machineNow == machine, running.machine == machine, !runnable.isEmpty, choices.next() % Turns.preemptsOneIn == 0
+        else {
+            return
+        }
+        let seat = running
+        runnable.append(seat)
+        handOver(from: seat, waits: true)
+    }
+
+    private static let preemptsOneIn: UInt64 = 8
+
     package func wake(_ reason: ObjectIdentifier) {
         // Whoever is ready may have changed something for the others.
         while let index = paused[reason]?.firstIndex(where: { isReady($0) }), let seat = paused[reason]?.remove(at: index) {
