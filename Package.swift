@@ -58,8 +58,9 @@ let package = Package(
         module("Peers", ["PeerProtocol", "Placement", "Vault", "Cryptography", "HostFiles", "BackupFormat"]),
         module("Replication", ["PeerProtocol", "Vault", "Cryptography", "HostFiles", "BackupFormat"]),
         module("Discovery", ["HostFiles", "BackupFormat", "CAvahi", "CLinux"]),
-        module("Archive", ["Chunking", "Cryptography", "HostFiles", "Ledger", "Vault", "BackupFormat"]),
-        module("BackupNode", ["Archive", "Vault", "Ledger", "Cryptography", "HostFiles", "BackupFormat"]),
+        module("NameIndex", ["Chunking", "Cryptography", "HostFiles", "BackupFormat"]),
+        module("Archive", ["Chunking", "Cryptography", "HostFiles", "Ledger", "NameIndex", "Vault", "BackupFormat"]),
+        module("BackupNode", ["Archive", "NameIndex", "Vault", "Ledger", "Cryptography", "HostFiles", "BackupFormat"]),
         module("NodeRuntime", ["PeerProtocol", "Cryptography", "HostFiles", "BackupFormat", nioCore, nioPosix]),
         module(
             "Daemon",
@@ -70,7 +71,7 @@ let package = Package(
             ]),
         .executableTarget(
             name: "BakareNode",
-            dependencies: ["Daemon", "Peers", "BackupNode", "Archive", "HostFiles", "BackupFormat", arguments],
+            dependencies: ["Daemon", "Peers", "BackupNode", "Archive", "NameIndex", "HostFiles", "BackupFormat", arguments],
             swiftSettings: strict),
 
         .target(
@@ -104,9 +105,13 @@ let package = Package(
                 "TestSupport",
             ]),
         tests("Discovery", ["Discovery", "LabHarness", "DiscoveryProbe", "BackupFormat", "TestSupport"]),
+        tests("NameIndex", ["NameIndex", "Cryptography", "HostFiles", "BackupFormat", "TestSupport"]),
         tests(
             "Archive",
-            ["Archive", "Vault", "Ledger", "Chunking", "Cryptography", "HostFiles", "BackupFormat", "CLinux", "TestSupport"]),
+            [
+                "Archive", "NameIndex", "Vault", "Ledger", "Chunking", "Cryptography", "HostFiles", "BackupFormat", "CLinux",
+                "TestSupport",
+            ]),
         tests("BackupNode", ["BackupNode", "Archive", "Cryptography", "Vault", "HostFiles", "BackupFormat"]),
         tests(
             "NodeRuntime",
@@ -132,7 +137,7 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "BackupNode", "Archive", "Peers", "PeerProtocol", "Chunking", "Ledger", "Cryptography", "HostFiles",
+                "BackupNode", "Archive", "NameIndex", "Peers", "PeerProtocol", "Chunking", "Ledger", "Cryptography", "HostFiles",
                 "BackupFormat",
             ],
             path: "Tests/Fuzzing/Targets", swiftSettings: strict),

@@ -2,6 +2,7 @@ package import BackupFormat
 package import Cryptography
 package import HostFiles
 package import Ledger
+internal import NameIndex
 internal import Synchronization
 package import Vault
 
@@ -31,6 +32,8 @@ package final class ArchiveStore: Sendable {
     package let identity: ArchiveIdentity
     package let plan: MemoryPlan
     let memos: MemoStore
+    /// Nil on a write-only device, which reads no trees.
+    let names: NameStore?
     let disk: any Disk
     let cipher: ChunkCipher
     let footerCipher: FooterCipher
@@ -55,6 +58,9 @@ package final class ArchiveStore: Sendable {
         self.ledgerDirectory = ledgerDirectory
         cipher = identity.keys.chunkCipher()
         footerCipher = identity.keys.footerCipher()
+        names = identity.owner.map { owner in
+            NameStore(disk: disk, directory: ledgerDirectory.appending("names"), cipher: owner.nameIndexCipher())
+        }
         do {
             index = try ChunkIndex.open(disk: disk, directory: ledgerDirectory.appending("index"), memoryBytes: plan.indexBytes)
             memos = try MemoStore(disk: disk, directory: ledgerDirectory.appending("memo"))

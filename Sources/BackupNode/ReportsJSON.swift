@@ -1,5 +1,6 @@
 package import Archive
 internal import BackupFormat
+package import NameIndex
 
 private func member(_ key: String, _ value: JSON) -> (key: String, value: JSON) { (key: key, value: value) }
 
@@ -136,5 +137,26 @@ extension RetentionGroup {
                             .object(["id": .string(snapshot.id.hex), "time": .string(timestampText(snapshot.time))])
                         })),
             ])
+    }
+}
+
+extension NameMatch {
+    package var json: JSON {
+        .object(
+            pathMembers(path) + [
+                member("score", .int(score)), member("type", .string(state.type.name)),
+                member("size", .int(Int(clamping: state.size))), member("mtime", .string(timestampText(state.modified))),
+                member("deleted", .bool(isDeleted)), member("snapshots", .array(snapshots.map { .string($0.hex) })),
+            ])
+    }
+}
+
+extension PathVersion {
+    package var json: JSON {
+        .object([
+            member("mtime", .string(timestampText(entry.modified))), member("size", .int(Int(clamping: entry.size))),
+            member("type", .string(entry.type.name)), member("mode", .string(modeOctal(entry.mode))),
+            member("content", .int(content)), member("snapshots", .array(snapshots.map { .string($0.id.hex) })),
+        ])
     }
 }

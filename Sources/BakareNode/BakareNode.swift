@@ -85,8 +85,8 @@ struct Bakare: ParsableCommand {
             CommandGroup(
                 name: "Looking and restoring:",
                 subcommands: [
-                    SnapshotsCommand.self, ListCommand.self, DiffCommand.self, DumpCommand.self, RestoreCommand.self,
-                    RecoverCommand.self,
+                    SnapshotsCommand.self, FindCommand.self, VersionsCommand.self, ListCommand.self, DiffCommand.self,
+                    DumpCommand.self, RestoreCommand.self, RecoverCommand.self,
                 ]),
             CommandGroup(
                 name: "Other nodes:",

@@ -3,7 +3,7 @@ package import BackupFormat
 /// An owner's one secret: 32 random bytes from which all their other keys come.
 ///
 /// With `crypto_kdf` context "bakareOK": subkey 1 is the seed of the X25519 sealing pair, 2 the seed of the Ed25519
-/// signing pair, 3 the dedup secret, 4 the footer key.
+/// signing pair, 3 the dedup secret, 4 the footer key, 5 the key of the name index.
 package final class OwnerKey: Sendable {
     private let seed: SecretBytes
     private let signing: SigningKeyPair
@@ -29,6 +29,8 @@ package final class OwnerKey: Sendable {
     private static let context: StaticString = "bakareOK"
 
     package var id: OwnerID { publisherKeys.owner }
+
+    func nameIndexKey() -> SecretBytes { subkey(5, OwnerKey.context, of: seed) }
 
     /// The 32 bytes themselves: for the key file and the recovery text alone.
     package var seedBytes: Bytes32 { seed.value }

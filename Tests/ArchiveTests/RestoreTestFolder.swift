@@ -111,7 +111,7 @@ func statusOf(_ path: String) -> stat? {
 }
 
 /// Paths hold one character a byte, so that any bytes can stand in them.
-private func withBytes<R>(_ path: String, _ body: (UnsafeMutablePointer<CChar>) -> R) -> R {
+func withBytes<R>(_ path: String, _ body: (UnsafeMutablePointer<CChar>) -> R) -> R {
     var bytes = path.unicodeScalars.map { CChar(bitPattern: UInt8(truncatingIfNeeded: $0.value)) } + [0]
     return bytes.withUnsafeMutableBufferPointer { body($0.baseAddress.unsafelyUnwrapped) }
 }
@@ -164,7 +164,7 @@ private func attributesOf(_ path: String) -> [String: [UInt8]] {
 }
 
 /// Removes a folder with all it holds.
-private func remove(_ path: String) {
+func remove(_ path: String) {
     for name in names(path) {
         let child = path + "/" + name
         if let status = statusOf(child), status.st_mode & S_IFMT == S_IFDIR {

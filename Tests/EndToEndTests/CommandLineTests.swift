@@ -4,6 +4,7 @@ import Testing
 
 @Suite("Command line") struct CommandLineTests {
     private static let commands = [
+        ["find"], ["versions"],
         ["init"], ["backup"], ["snapshots"], ["ls"], ["diff"], ["dump"], ["restore"], ["forget"], ["sweep"], ["check"],
         ["status"],
         ["key", "show"], ["key", "export"], ["key", "check"], ["config", "check"], ["config", "show"],

@@ -13,7 +13,7 @@ package struct FuzzTarget: Sendable {
 
     package static let all: [FuzzTarget] =
         numberTargets + treeTargets + recordTargets + keyTargets + protectedTargets + ledgerTargets + contentTargets
-        + textTargets + nodeTargets + peerTargets + bookTargets
+        + textTargets + nodeTargets + peerTargets + bookTargets + nameTargets
 }
 
 /// What a decoder did that it must not do.

@@ -1,0 +1,143 @@
+package import BackupFormat
+
+// A segment's file:
+//
+//     head, 32 bytes | names and states of block 0 | names and states of block 1 | … | table | trailer, 32 bytes
+//
+//     head:     0  magic "bakareN1"     8  version (1), u32     12  zero, u32     16  id, 16 bytes
+//     trailer:  0  offset of the table, u64     8  its sealed bytes, u64     16  its plain bytes, u64     24  magic "bakareNt"
+//
+// All between are pieces (`Piece`). docs/FORMAT.md says what is in them.
+
+/// One block in a segment's table. Sizes are in bytes.
+package struct NameBlock: Hashable, Sendable {
+    /// Where its names begin in the file; its states follow.
+    package var offset: Int
+    package var sealedNames: Int
+    package var sealedStates: Int
+    package var plainNames: Int
+    package var plainStates: Int
+    package var entries: Int
+    package var firstPath: RawPath
+}
+
+/// A segment's table: its blocks in order.
+package struct NameTable: Hashable, Sendable {
+    static let headBytes = 32
+    static let trailerBytes = 32
+    static let headMagic = Array("bakareN1".utf8)
+    static let trailerMagic = Array("bakareNt".utf8)
+    static let version: UInt32 = 1
+
+    package var blocks: [NameBlock]
+    package var entries: Int { blocks.reduce(0) { $0 + $1.entries } }
+
+    init(blocks: [NameBlock]) { self.blocks = blocks }
+
+    package func encode() -> [UInt8] {
+        var writer = ByteWriter()
+        writer.count(blocks.count)
+        for block in blocks {
+            for number in [block.sealedNames, block.sealedStates, block.plainNames, block.plainStates, block.entries] {
+                writer.count(number)
+            }
+            writer.byteString(block.firstPath.bytes)
+        }
+        return writer.bytes
+    }
+
+    /// Blocks stand one behind the other from the head on, and end at `end`, where the table begins.
+    package init(decoding bytes: UnsafeRawBufferPointer, end: Int) throws(FormatError) {
+        var reader = ByteReader(bytes, "table of names")
+        blocks = []
+        var offset = NameTable.headBytes
+        for _ in 0..<(try reader.count(limit: NameLimits.blocksMax)) {
+            let sealedNames = try reader.count(limit: NameLimits.namesPlainBytesMax + NameTable.pieceOverheadBytes)
+            let sealedStates = try reader.count(limit: NameLimits.statesPlainBytesMax + NameTable.pieceOverheadBytes)
+            let plainNames = try reader.count(limit: NameLimits.namesPlainBytesMax)
+            let plainStates = try reader.count(limit: NameLimits.statesPlainBytesMax)
+            // Each takes two bytes of the names at least.
+            let entries = try reader.count(limit: plainNames / 2)
+            let path = RawPath(bytes: try reader.byteString(limit: NameLimits.pathBytesMax))
+            guard entries > 0, path.bytes.first == 0x2f, sealedNames + sealedStates <= end - offset else {
+                throw reader.error(.inconsistent)
+            }
+            if let last = blocks.last {
+                let order = last.firstPath.bytes.withUnsafeBytes { last in path.bytes.withUnsafeBytes { comparePaths(last, $0) } }
+                guard order < 0 else { throw reader.error(.inconsistent) }
+            }
+            blocks.append(
+                NameBlock(
+                    offset: offset, sealedNames: sealedNames, sealedStates: sealedStates, plainNames: plainNames,
+                    plainStates: plainStates, entries: entries, firstPath: path))
+            offset += sealedNames + sealedStates
+        }
+        guard offset == end else { throw reader.error(.inconsistent) }
+        try reader.end()
+    }
+
+    /// Method byte, nonce and tag.
+    static let pieceOverheadBytes = 41
+
+    /// The last block whose first path is not beyond `path`; 0 if all are.
+    func block(for path: UnsafeRawBufferPointer) -> Int {
+        var low = 0
+        var high = blocks.count
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if blocks[middle].firstPath.bytes.withUnsafeBytes({ comparePaths($0, path) }) <= 0 {
+                low = middle
+            } else {
+                high = middle
+            }
+        }
+        return low
+    }
+}
+
+/// Reads the names of a block one by one: how many bytes of the path before are kept, and what follows.
+package struct NameReader {
+    private let base: UnsafeRawBufferPointer
+    private var offset = 0
+    private var pathBytes = 0
+
+    package init(_ names: UnsafeRawBufferPointer) { base = names }
+
+    var isAtEnd: Bool { offset == base.count }
+
+    /// The next name: nil at the end. Throws when it keeps more than there is, adds nothing, or gets too long.
+    @inline(__always)
+    package mutating func next() throws(FormatError) -> (shared: Int, suffix: UnsafeRawBufferPointer)? {
+        guard offset < base.count else { return nil }
+        let shared = try number()
+        let added = try number()
+        guard shared <= pathBytes, added > 0, added <= base.count &- offset, shared &+ added <= NameLimits.pathBytesMax else {
+            throw FormatError(.inconsistent, "names", at: offset)
+        }
+        let suffix = UnsafeRawBufferPointer(rebasing: base[offset..<offset &+ added])
+        offset &+= added
+        pathBytes = shared &+ added
+        return (shared, suffix)
+    }
+
+    /// A varint of up to three bytes.
+    @inline(__always)
+    private mutating func number() throws(FormatError) -> Int {
+        guard offset < base.count else { throw FormatError(.truncated, "names", at: offset) }
+        let first = Int(base[offset])
+        offset &+= 1
+        if first < 0x80 { return first }
+        var value = first & 0x7f
+        for shift in [7, 14] {
+            guard offset < base.count else { throw FormatError(.truncated, "names", at: offset) }
+            let byte = Int(base[offset])
+            offset &+= 1
+            value |= (byte & 0x7f) << shift
+            if byte < 0x80 {
+                guard byte > 0 else { throw FormatError(.inconsistent, "names", at: offset) }
+                return value
+            }
+        }
+        throw FormatError(.outOfRange, "names", at: offset)
+    }
+}
