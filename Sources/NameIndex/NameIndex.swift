@@ -49,7 +49,7 @@ enum NameLimits {
     /// Snapshots that one index may know, those that were forgotten since it was last renumbered too.
     static let ordinalsMax = 1 << 18
     /// Of one path. A longer one is left out.
-    static let pathBytesMax = Limits.pathBytesMax
+    static let pathBytesMax = 64 << 10
     /// A change takes at most: ordinal 3, state 1, size 10, seconds 10, nanoseconds 4.
     static let changeBytesMax = 28
     static let changesMax = (statesPlainBytesMax - statesTargetBytes) / changeBytesMax

@@ -254,12 +254,15 @@ final class SearchWorker {
     private(set) var best: BestCandidates
     private var allowed: [Bool] = []
     private var changes: [NameChange] = []
+    /// No path has more.
+    private let bestScore: Int
 
     init(
         _ scan: PathScan, _ filter: NameFilter, _ isRelevant: [Bool], limit: Int, _ cipher: NameIndexCipher,
         _ shared: SearchShared
     ) throws(NameIndexError) {
         self.scan = scan
+        bestScore = scan.terms.reduce(0) { $0 + Score.best($1.lowered.count) }
         self.filter = filter
         self.isRelevant = isRelevant
         self.shared = shared
@@ -303,6 +306,7 @@ final class SearchWorker {
     private func consider(isExact: Bool) {
         let threshold = shared.threshold.load(ordering: .relaxed)
         let bytes = scan.rawCount
+        if NameCandidate.rank(bestScore, bytes) < threshold { return }
         if isExact, !scan.hasAnyRun(), NameCandidate.rank(scan.bound(), bytes) < threshold { return }
         guard let score = scan.score(rows), NameCandidate.rank(score, bytes) >= threshold else { return }
         let path = UnsafeRawBufferPointer(start: scan.raw, count: bytes)

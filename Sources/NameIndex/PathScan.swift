@@ -6,7 +6,8 @@ internal import Glibc
 ///
 /// For one thread. Every array is indexed by a place in the folded path; what stands at place p is true of the bytes before it.
 final class PathScan {
-    private static let room = NameLimits.pathBytesMax + 8
+    /// What is written in runs of 16 may go beyond the end.
+    private static let room = NameLimits.pathBytesMax + 64
 
     let terms: [NameQuery.Term]
     private let memory: UnsafeMutableRawPointer
@@ -18,28 +19,49 @@ final class PathScan {
     /// The folded length after that many raw bytes; of the first `asciiCount` it is the same number.
     private let foldedAt: UnsafeMutablePointer<UInt32>
     /// For each term: how many of its bytes were found in order.
-    private let found: [UnsafeMutablePointer<UInt8>]
-    private let patterns: [UnsafeMutablePointer<UInt8>]
+    private let found: UnsafeMutablePointer<UnsafeMutablePointer<UInt8>>
+    private let patterns: UnsafeMutablePointer<UnsafeMutablePointer<UInt8>>
+    private let termCount: Int
     /// For each term: which of its bytes stand right behind the byte before them, and which where there is a bonus; as bits.
     private let pairs: [UnsafeMutablePointer<UInt64>]
     private let edges: [UnsafeMutablePointer<UInt64>]
-    private(set) var rawCount = 0
-    private(set) var count = 0
-    private var asciiCount = 0
-    private var bonusCount = 0
+
+    /// Outside of the object, so that the runtime does not check each access.
+    private struct Counts {
+        var raw = 0
+        var folded = 0
+        var ascii = 0
+        var bonus = 0
+    }
+
+    private let counts: UnsafeMutablePointer<Counts>
+    private let bonuses: UnsafePointer<UInt8>
+    var rawCount: Int { counts.pointee.raw }
+    var count: Int { counts.pointee.folded }
+    private var bonusCount: Int { counts.pointee.bonus }
     private let near: PathNear?
 
     init(_ query: NameQuery, allowingTypos: Bool) {
         terms = query.terms
+        termCount = terms.count
+        counts = .allocate(capacity: 1)
+        counts.initialize(to: Counts())
+        bonuses = bonusTable
         near = allowingTypos ? PathNear(terms: query.terms.count, room: PathScan.room) : nil
         let room = PathScan.room
-        let bytes = room * (4 + 4 + terms.count * (1 + 8 + 8)) + terms.count * 512 + 4096
-        memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+        let arrays = 5 + terms.count * 4
+        let bytes = room * (4 + 4 + terms.count * (1 + 8 + 8)) + terms.count * 512 + arrays * 4096 + 4096
+        memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 4096)
         var next = memory
+        var taken = 0
         func take<T>(_ type: T.Type, _ count: Int) -> UnsafeMutablePointer<T> {
-            let start = next.alignedUp(for: type)
-            next = start + count * MemoryLayout<T>.stride
-            return start.bindMemory(to: type, capacity: count)
+            // Each begins at another place of its page: what is read from one must not seem to wait for what was just written to
+            // another, as processors compare 12 bits of addresses only.
+            let page = next.alignedUp(toMultipleOf: 4096)
+            let start = (page + taken * 320 % 4096).bindMemory(to: type, capacity: count)
+            taken += 1
+            next = UnsafeMutableRawPointer(start + count)
+            return start
         }
         pairs = terms.map { _ in take(UInt64.self, room) }
         edges = terms.map { _ in take(UInt64.self, room) }
@@ -48,13 +70,14 @@ final class PathScan {
         kept = take(UInt8.self, room)
         lowered = take(UInt8.self, room)
         bonus = take(UInt8.self, room)
-        found = terms.map { _ in take(UInt8.self, room) }
-        patterns = terms.map { term in
-            let pattern = take(UInt8.self, 264)
-            for (index, byte) in term.lowered.enumerated() { pattern[index] = byte }
+        found = .allocate(capacity: terms.count)
+        patterns = .allocate(capacity: terms.count)
+        for (index, term) in terms.enumerated() {
+            found[index] = take(UInt8.self, room)
+            patterns[index] = take(UInt8.self, 264)
+            for (place, byte) in term.lowered.enumerated() { patterns[index][place] = byte }
             // No path holds a zero byte: a term that was found to its end stays so.
-            pattern[term.lowered.count] = 0
-            return pattern
+            patterns[index][term.lowered.count] = 0
         }
         for index in terms.indices {
             found[index][0] = 0
@@ -64,83 +87,133 @@ final class PathScan {
         foldedAt[0] = 0
     }
 
-    deinit { memory.deallocate() }
+    deinit {
+        memory.deallocate()
+        found.deallocate()
+        patterns.deallocate()
+        counts.deallocate()
+    }
 
     /// Starts a block: nothing is kept.
     func reset() {
-        rawCount = 0
-        count = 0
-        asciiCount = 0
-        bonusCount = 0
+        counts.pointee = Counts()
         if let near { for term in terms.indices { near.counts[term] = 0 } }
     }
 
     /// Takes the next path: `shared` bytes of the one before, and `suffix`. Whether every term is found in it, in order.
     @inline(__always)
     func advance(_ shared: Int, _ suffix: UnsafeRawBufferPointer) -> Bool {
+        var asciiCount = counts.pointee.ascii
         let start = shared <= asciiCount ? shared : Int(foldedAt[shared])
         // A folded path is never longer.
         guard let source = suffix.baseAddress, start <= shared else { return false }
-        let bytes = source.assumingMemoryBound(to: UInt8.self)
-        memcpy(raw + shared, source, suffix.count)
-        rawCount = shared &+ suffix.count
-        bonusCount = min(bonusCount, start)
-        var high: UInt8 = 0
-        let low = lowered + start
-        for index in 0..<suffix.count {
-            let byte = bytes[index]
-            high |= byte
-            low[index] = byte &- 0x41 < 26 ? byte | 0x20 : byte
-        }
-        if high < 0x80 {
-            memcpy(kept + start, source, suffix.count)
-            count = start &+ suffix.count
+        let length = suffix.count
+        var end = start &+ length
+        if copyLowered(source, length, shared, start) {
             if shared <= asciiCount {
-                asciiCount = rawCount
+                asciiCount = shared &+ length
             } else {
-                for index in 1...suffix.count { foldedAt[shared &+ index] = UInt32(truncatingIfNeeded: start &+ index) }
+                for index in 1...length { foldedAt[shared &+ index] = UInt32(truncatingIfNeeded: start &+ index) }
             }
         } else {
             asciiCount = min(asciiCount, shared)
             if asciiCount == shared { foldedAt[shared] = UInt32(truncatingIfNeeded: start) }
             let table = foldedAt + shared
-            count = fold(suffix, kept: kept, lowered: lowered, at: start) { used, length in
+            end = fold(suffix, kept: kept, lowered: lowered, at: start) { used, length in
                 table[used] = UInt32(truncatingIfNeeded: length)
             }
         }
-        return find(from: start)
+        counts.pointee = Counts(
+            raw: shared &+ length, folded: end, ascii: asciiCount, bonus: min(counts.pointee.bonus, start))
+        return find(start..<end)
+    }
+
+    /// Copies the bytes as they are and lowered, 8 at a time; whether all are ASCII. `source` can be read 7 bytes beyond its end.
+    @inline(__always)
+    private func copyLowered(_ source: UnsafeRawPointer, _ length: Int, _ shared: Int, _ start: Int) -> Bool {
+        var index = 0
+        var high: UInt64 = 0
+        while index < length {
+            let bytes = UInt64(littleEndian: source.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            UnsafeMutableRawPointer(raw + shared + index).storeBytes(of: bytes.littleEndian, as: UInt64.self)
+            UnsafeMutableRawPointer(kept + start + index).storeBytes(of: bytes.littleEndian, as: UInt64.self)
+            // The top bit of each byte tells that it is `A` or above, or beyond `Z`; both or none are no capital.
+            let low = bytes & 0x7f7f_7f7f_7f7f_7f7f
+            let atLeastA = low &+ 0x3f3f_3f3f_3f3f_3f3f
+            let beyondZ = low &+ 0x2525_2525_2525_2525
+            let capitals = (atLeastA ^ beyondZ) & ~bytes & 0x8080_8080_8080_8080
+            let lower = bytes | capitals >> 2
+            UnsafeMutableRawPointer(lowered + start + index).storeBytes(of: lower.littleEndian, as: UInt64.self)
+            // Only what belongs to it.
+            let left = length &- index
+            high |= left >= 8 ? bytes : bytes & ((1 << UInt64(8 &* left)) &- 1)
+            index &+= 8
+        }
+        return high & 0x8080_8080_8080_8080 == 0
     }
 
     @inline(__always)
-    private func find(from start: Int) -> Bool {
+    private func find(_ range: Range<Int>) -> Bool {
         var isFound = true
-        for term in 0..<found.count {
-            let table = found[term]
-            let pattern = patterns[term]
-            var place = table[start]
-            for index in start..<count {
-                place &+= lowered[index] == pattern[Int(place)] ? 1 : 0
-                table[index &+ 1] = place
+        for term in 0..<termCount {
+            if let near {
+                near.counts[term] = min(near.counts[term], range.lowerBound)
+                findNearly(found[term], patterns[term], near.skipped[term], range)
+            } else {
+                find(found[term], patterns[term], range)
             }
-            isFound = isFound && pattern[Int(place)] == 0
+            isFound = isFound && patterns[term][Int(found[term][range.upperBound])] == 0
         }
-        if let near { findNearly(near, from: start) }
         return isFound
     }
 
-    private func findNearly(_ near: PathNear, from start: Int) {
-        for term in 0..<found.count {
-            near.counts[term] = min(near.counts[term], start)
-            let exact = found[term]
-            let skipped = near.skipped[term]
-            let pattern = patterns[term]
-            let end = UInt8(truncatingIfNeeded: terms[term].lowered.count)
-            var place = skipped[start]
-            for index in start..<count {
-                place = place < end && lowered[index] == pattern[Int(place)] ? place &+ 1 : place
-                place = max(place, min(exact[index &+ 1] &+ 1, end))
-                skipped[index &+ 1] = place
+    /// Goes from one byte that the term waits for to the next, 16 at a time.
+    @inline(__always)
+    private func find(_ table: UnsafeMutablePointer<UInt8>, _ pattern: UnsafeMutablePointer<UInt8>, _ range: Range<Int>) {
+        let count = range.upperBound
+        var index = range.lowerBound
+        var place = table[index]
+        while index < count {
+            let bytes = UnsafeRawPointer(lowered + index).loadUnaligned(as: SIMD16<UInt8>.self)
+            UnsafeMutableRawPointer(table + index + 1).storeBytes(of: SIMD16(repeating: place), as: SIMD16<UInt8>.self)
+            let hit = firstSet(bytes .== SIMD16(repeating: pattern[Int(place)]))
+            guard index &+ hit < count, hit < 16 else {
+                index &+= 16
+                continue
             }
+            place &+= 1
+            index &+= hit &+ 1
+            table[index] = place
+        }
+    }
+
+    /// The same, and how far the term is found with one byte of it left out.
+    private func findNearly(
+        _ table: UnsafeMutablePointer<UInt8>, _ pattern: UnsafeMutablePointer<UInt8>, _ skipped: UnsafeMutablePointer<UInt8>,
+        _ range: Range<Int>
+    ) {
+        let count = range.upperBound
+        var index = range.lowerBound
+        var place = table[index]
+        var further = skipped[index]
+        while index < count {
+            let bytes = UnsafeRawPointer(lowered + index).loadUnaligned(as: SIMD16<UInt8>.self)
+            UnsafeMutableRawPointer(table + index + 1).storeBytes(of: SIMD16(repeating: place), as: SIMD16<UInt8>.self)
+            UnsafeMutableRawPointer(skipped + index + 1).storeBytes(of: SIMD16(repeating: further), as: SIMD16<UInt8>.self)
+            let wanted = (pattern[Int(place)], pattern[Int(further)])
+            let hit = firstSet((bytes .== SIMD16(repeating: wanted.0)) .| (bytes .== SIMD16(repeating: wanted.1)))
+            guard index &+ hit < count, hit < 16 else {
+                index &+= 16
+                continue
+            }
+            let byte = lowered[index &+ hit]
+            // At the end a zero byte is waited for, which no path has.
+            if byte == wanted.1 { further &+= 1 }
+            if byte == wanted.0 { place &+= 1 }
+            further = max(further, pattern[Int(place)] == 0 ? place : place &+ 1)
+            index &+= hit &+ 1
+            table[index] = place
+            skipped[index] = further
         }
     }
 
@@ -156,14 +229,14 @@ final class PathScan {
 
     /// Works out the bonus of each byte that has none yet.
     private func rate() {
+        let count = count
+        let bonusCount = bonusCount
         guard bonusCount < count else { return }
-        bonusTable.withUnsafeBufferPointer { table in
-            var previous = bonusCount == 0 ? 0x2f : Int(kept[bonusCount &- 1])
-            for index in bonusCount..<count {
-                let byte = Int(kept[index])
-                bonus[index] = table[previous << 8 | byte]
-                previous = byte
-            }
+        var previous = bonusCount == 0 ? 0x2f : Int(kept[bonusCount &- 1])
+        for index in bonusCount..<count {
+            let byte = Int(kept[index])
+            bonus[index] = bonuses[previous << 8 | byte]
+            previous = byte
         }
         for term in terms.indices {
             terms[term].places.withUnsafeBufferPointer { places in
@@ -182,7 +255,7 @@ final class PathScan {
                 }
             }
         }
-        bonusCount = count
+        counts.pointee.bonus = count
     }
 
     /// No match of the terms has a higher score than this.
@@ -280,42 +353,5 @@ final class PathScan {
         }
         near.counts[term] = max(near.counts[term], count)
         return table[count].near & PathNear.seen != 0
-    }
-}
-
-/// What ``PathScan`` keeps besides when typos are allowed.
-final class PathNear {
-    struct State: BitwiseCopyable {
-        /// Bit i: the first i + 1 bytes of the term end here, without a typo.
-        var exact: UInt64 = 0
-        /// With one at most; and ``PathNear/seen``.
-        var near: UInt64 = 0
-        /// Bit i: the first i bytes end before the last one, which is byte i + 1 of the term.
-        var swapped: UInt64 = 0
-    }
-
-    /// The term has ended somewhere before.
-    static let seen: UInt64 = 1 << 63
-
-    /// For each term: how many of its bytes were found in order, one left out.
-    let skipped: [UnsafeMutablePointer<UInt8>]
-    let runs: [UnsafeMutablePointer<State>]
-    /// Up to where `runs` is valid.
-    var counts: [Int]
-
-    init(terms: Int, room: Int) {
-        skipped = (0..<terms).map { _ in .allocate(capacity: room) }
-        runs = (0..<terms).map { _ in .allocate(capacity: room) }
-        counts = [Int](repeating: 0, count: terms)
-        for term in 0..<terms {
-            // The first byte may be the one that is left out.
-            skipped[term][0] = 1
-            runs[term][0] = State()
-        }
-    }
-
-    deinit {
-        for pointer in skipped { pointer.deallocate() }
-        for pointer in runs { pointer.deallocate() }
     }
 }

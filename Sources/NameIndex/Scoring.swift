@@ -70,9 +70,14 @@ private enum ByteClass {
 }
 
 /// The bonus of each byte by the byte before it: 256 times the byte before, plus the byte.
-let bonusTable: [UInt8] = (0..<65_536).map { pair in
-    UInt8(ByteClass.bonus(ByteClass.of(UInt8(pair >> 8)), ByteClass.of(UInt8(pair & 255))))
-}
+nonisolated(unsafe) let bonusTable: UnsafePointer<UInt8> = {
+    // SAFETY: never written after this, and never freed.
+    let table = UnsafeMutablePointer<UInt8>.allocate(capacity: 65_536)
+    for pair in 0..<65_536 {
+        table[pair] = UInt8(ByteClass.bonus(ByteClass.of(UInt8(pair >> 8)), ByteClass.of(UInt8(pair & 255))))
+    }
+    return UnsafePointer(table)
+}()
 
 /// Rows of the score's matrix, used again for text after text by one thread.
 final class ScoreRows {

@@ -72,7 +72,7 @@ package final class NameSegment: Sendable {
 /// Room for one opened piece; used by one thread.
 final class BlockBuffer {
     private let opener: PieceOpener
-    private var plain = UnsafeMutableRawBufferPointer.allocate(byteCount: 0, alignment: 64)
+    private var plain = UnsafeMutableRawBufferPointer.allocate(byteCount: 64, alignment: 64)
 
     init(_ opener: PieceOpener) { self.opener = opener }
     deinit { plain.deallocate() }
@@ -80,9 +80,10 @@ final class BlockBuffer {
     func fill(
         _ file: any DiskFile, _ range: Range<Int>, plainBytes: Int, _ id: SegmentID, _ kind: PieceKind, _ number: Int
     ) throws(NameIndexError) -> UnsafeRawBufferPointer {
-        if plain.count < plainBytes {
+        // A search reads names 16 bytes at a time.
+        if plain.count < plainBytes + 64 {
             plain.deallocate()
-            plain = .allocate(byteCount: plainBytes, alignment: 64)
+            plain = .allocate(byteCount: plainBytes + 64, alignment: 64)
         }
         let target = UnsafeMutableRawBufferPointer(rebasing: plain[..<plainBytes])
         try opener.open(try opener.read(file, range), id, kind, number, into: target)
