@@ -32,7 +32,7 @@ private struct FindWorld {
             switch random.below(6) {
             case 0:
                 _ = withBytes(world.folder.path + "/" + path) { unlink($0) }
-                remove(world.folder.path + "/" + path)
+                removeTree(world.folder.path + "/" + path)
             case 1, 2: _ = withBytes(world.folder.path + "/" + path) { mkdir($0, 0o755) }
             default:
                 let file = withBytes(world.folder.path + "/" + path) { open($0, O_WRONLY | O_CREAT | O_TRUNC, 0o644) }

@@ -13,7 +13,7 @@ final class TestFolder: Sendable {
         }
     }
 
-    deinit { remove(path) }
+    deinit { removeTree(path) }
 
     var target: RawPath { RawPath(path + "/t") }
 
@@ -164,11 +164,11 @@ private func attributesOf(_ path: String) -> [String: [UInt8]] {
 }
 
 /// Removes a folder with all it holds.
-func remove(_ path: String) {
+func removeTree(_ path: String) {
     for name in names(path) {
         let child = path + "/" + name
         if let status = statusOf(child), status.st_mode & S_IFMT == S_IFDIR {
-            remove(child)
+            removeTree(child)
         } else {
             _ = withBytes(child) { unlink($0) }
         }
