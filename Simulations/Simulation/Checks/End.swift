@@ -205,6 +205,7 @@ extension Swarm {
             let keys = try machine.home.recover(text: text, host: machine.name, now: currentTime()).keys
             machine.adopt(keys)
             _ = try machine.fetchVault(from: others, keys)
+            checkNames(machine)
             guard let node = try machine.node() else { return }
             for id in due.keys.sorted() {
                 guard holds(machine, owners[owner].id, id) else {
