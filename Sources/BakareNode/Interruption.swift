@@ -25,7 +25,10 @@ enum Interruption {
                 var number: Int32 = 0
                 guard sigwait(&signals, &number) == 0 else { continue }
                 let progress = running.withLock { $0 }
-                guard let progress, !progress.isStopping else { _exit(ExitStatus.interrupted.rawValue) }
+                guard let progress, !progress.isStopping else {
+                    Screen.restore()
+                    _exit(ExitStatus.interrupted.rawValue)
+                }
                 progress.stop()
             }
         }

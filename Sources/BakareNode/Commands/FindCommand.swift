@@ -16,8 +16,10 @@ struct FindCommand: NodeCommand {
             makes its word match case; accents do not matter. Where nothing holds the words
             as they are, one typo in a word of 4 letters or more is forgiven.
 
-            Deleted files are found too. LATEST is the newest snapshot that holds the file
-            as shown, and IN the number of them.
+            Deleted files are found too. IN is the number of snapshots that hold the path,
+            and LATEST the newest of them, of which size and time are shown.
+
+            Without words, on a terminal: results as you type, and Enter restores.
             """)
 
     @Argument(help: "What you remember of the path.")
@@ -54,7 +56,9 @@ struct FindCommand: NodeCommand {
 
     func execute(_ session: Session) throws -> ExitStatus {
         let text = Array(query.map(rawBytes).joined(separator: [0x20]))
-        guard let parsed = NameQuery(text) else { throw Self.refuse(text) }
+        let isInteractive = query.isEmpty && !global.json && Standard.isTerminal(0) && Standard.isTerminal(1)
+        let parsed = NameQuery(text)
+        guard parsed != nil || isInteractive else { throw Self.refuse(text) }
         guard (1...NameSearch.limitMax).contains(limit) else {
             throw NodeError(.usage, "find", "--limit takes 1 to \(describeCount(NameSearch.limitMax))")
         }
@@ -65,6 +69,7 @@ struct FindCommand: NodeCommand {
             filter.snapshots = Set(
                 try snapshot.map { name throws(NodeError) in try resolveSnapshot(name, in: all, now: currentTime()).id })
         }
+        guard let parsed else { return try browse(session, node, filter) }
         var problems = 0
         let matches = try session.run("reading names") { progress, report throws(NodeError) in
             let matches = try node.find(
@@ -80,6 +85,25 @@ struct FindCommand: NodeCommand {
             show(matches, session)
         }
         return problems > 0 ? .withProblems : .done
+    }
+
+    /// Results as you type; what is chosen is brought back.
+    private func browse(_ session: Session, _ node: Node, _ filter: NameFilter) throws -> ExitStatus {
+        let search = try session.run("reading names") { progress, report throws(NodeError) in
+            try node.nameSearch(now: currentTime(), progress, problem: report)
+        }
+        guard !search.snapshots.isEmpty else {
+            throw NodeError(.failed, "find", "there are no snapshots yet; make one with `backup`")
+        }
+        let browser = FindBrowser(session, node, search, filter, limit: limit, try session.snapshots(of: node))
+        let progress = Progress()
+        let choice = try Interruption.during(progress) { () throws(NodeError) in try browser.choose(progress) }
+        guard let choice, let snapshot = choice.match.snapshots.last else { return progress.isStopping ? .interrupted : .done }
+        session.tell("restoring \(choice.match.path) of snapshot \(snapshot.hex.prefix(8)) to \(RawPath(bytes: choice.target))")
+        let restore = try RestoreCommand.parse([
+            snapshot.hex, escapedText(choice.match.path.bytes), "--target", escapedText(choice.target), "--overwrite", "never",
+        ])
+        return try restore.execute(session)
     }
 
     static func refuse(_ text: [UInt8]) -> NodeError {
