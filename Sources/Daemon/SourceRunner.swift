@@ -52,10 +52,17 @@ final class SourceRunner: @unchecked Sendable {
         while !core.isStopping {
             let isIdle = running == nil && !plan.hasChanges
             // With events coming, those of the next moments are waited for together.
+            let began = SourceRunner.milliseconds
             let isBusy = gather(milliseconds: isIdle ? SourceRunner.idleMilliseconds : 0)
+            let waited = Int(SourceRunner.milliseconds - began)
             step()
             report()
-            if !isBusy, watch == nil || !isIdle { core.rest(milliseconds: isIdle ? 1000 : SourceRunner.gatherMilliseconds) }
+            if watch == nil {
+                core.rest(milliseconds: isIdle ? 1000 : SourceRunner.gatherMilliseconds)
+            } else if !isBusy, waited < SourceRunner.idleMilliseconds {
+                // Something happened, in the sources or elsewhere on their file systems, and more will.
+                core.rest(milliseconds: SourceRunner.gatherMilliseconds)
+            }
         }
         running?.stop()
     }

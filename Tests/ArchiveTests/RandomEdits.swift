@@ -4,7 +4,8 @@ import Glibc
 import TestSupport
 
 /// A folder that is changed at random, in all ways that a file system knows.
-final class RandomEdits {
+final class RandomEdits: @unchecked Sendable {
+    // SAFETY: used by one thread at a time.
     let source: String
     /// Beside the source, on the same file system.
     let outside: String

@@ -98,7 +98,7 @@ private final class WatchedWorld {
     }
 
     /// Walks everything, and compares what that finds with the last snapshot.
-    func requireSameAsWalk(_ what: String) throws {
+    func requireSameAsWalk(_ what: String, counts: Bool = true) throws {
         let walk = try store.backUp(request(), progress: Progress()) { _ in }
         let (mine, whole) = (try entries(base?.snapshot), try entries(walk.snapshot))
         for (path, entry) in whole where mine[path] != entry {
@@ -106,7 +106,9 @@ private final class WatchedWorld {
         }
         for path in mine.keys where whole[path] == nil { Issue.record("\(what): \(path) is not there any more") }
         let last = try #require(base)
-        #expect([last.files, last.directories, last.bytes] == [walk.files, walk.directories, walk.bytes], "\(what): counts")
+        if counts {
+            #expect([last.files, last.directories, last.bytes] == [walk.files, walk.directories, walk.bytes], "\(what): counts")
+        }
         base = walk
     }
 }
@@ -119,7 +121,7 @@ private let mayFanotify = (try? FanotifyWatch(WatchScope(roots: ["/tmp"]))) != n
         return mayFanotify ? WatchedWorld.Method.allCases : [.inotify]
     }
 
-    private static let cases = methods.flatMap { method in (0..<8).map { (method, UInt64($0)) } }
+    private static let cases = methods.flatMap { method in (0..<6).map { (method, UInt64($0)) } }
 
     @Test("any sequence of changes, watched, gives the snapshot of a walk, also where events are lost", arguments: cases)
     fileprivate func anySequence(_ method: WatchedWorld.Method, _ seed: UInt64) throws {
@@ -145,6 +147,43 @@ private let mayFanotify = (try? FanotifyWatch(WatchScope(roots: ["/tmp"]))) != n
             try watched.requireSameAsWalk("seed \(seed), round \(round)")
         }
         #expect(watched.guided > 3)
+    }
+
+    @Test("what changes while backups run is in the next ones, and nothing is missed in the end", arguments: cases)
+    fileprivate func duringBackups(_ method: WatchedWorld.Method, _ seed: UInt64) throws {
+        let watched = try WatchedWorld(method)
+        // A file with several names is a doubt nearly each time, and a doubt is settled by a walk.
+        let edits = RandomEdits(watched.world.folder, seed: seed, links: seed % 4 == 0)
+        for _ in 0..<60 { edits.edit() }
+        var isWalkDue = false
+        let isOver = ConditionLock(false)
+        let editor = try #require(
+            WorkerThread(name: "editor") {
+                for _ in 0..<800 {
+                    edits.edit()
+                    usleep(300)
+                }
+                isOver.withLock { $0 = true }
+            })
+        func backUp() throws -> BackupReport {
+            try watched.drain()
+            let report = try watched.backUp()
+            // As a running node does.
+            for problem in report.errors { watched.changes.note(problem.path.parent) }
+            isWalkDue = report.doubt != nil || isWalkDue && report.isGuided
+            return report
+        }
+        while !isOver.withLock({ $0 }) { _ = try backUp() }
+        editor.join()
+        var report = try backUp()
+        if isWalkDue {
+            watched.changes.doubt("links")
+            report = try backUp()
+        }
+        #expect(report.errorCount == 0)
+        #expect(watched.guided > 3)
+        // Files that come and go while they are counted are counted or not.
+        try watched.requireSameAsWalk("seed \(seed)", counts: false)
     }
 
     @Test(
