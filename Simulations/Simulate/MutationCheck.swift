@@ -25,7 +25,7 @@
             case .storeUnverified: ["what is stored is what its name says"]
             case .dropForgetOrders: ["what is forgotten is gone"]
             case .trustSizes: ["what is restored is what was backed up"]
-            case .skipParity: ["one flipped byte loses nothing"]
+            case .skipParity: ["starts again", "commands work", "a damaged machine is mended", "a sweep works"] + lost
             case .lopsidedNegotiation: ["both sides of an agreement say the same"]
             case .recoverLess: ["with the owner key alone everything comes back", "an empty machine recovers"]
             }

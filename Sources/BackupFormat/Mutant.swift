@@ -34,9 +34,9 @@
         case dropForgetOrders
         /// A file that was changed and has kept its size counts as unchanged.
         case trustSizes
-        /// What a block's checksum finds wrong is not rebuilt from parity.
+        /// What a block's checksum finds wrong is neither taken from its second copy nor rebuilt from parity.
         case skipParity
-        /// An offer is weighed by what this node holds in place of what the peer does.
+        /// What a peer stores for this node is reckoned as if this node always backed up.
         case lopsidedNegotiation
         /// A recovery leaves out the oldest snapshot.
         case recoverLess

@@ -1,3 +1,6 @@
+#if MUTANTS
+    internal import BackupFormat
+#endif
 /// The content of a protected file in the small form, put together from both copies of its frame and from parity.
 struct ProtectedSmallForm: Sendable {
     static let fileBytesMax = ProtectedFile.fileBytes(contentBytes: ProtectedLayout.smallContentBytesMax)
@@ -23,6 +26,9 @@ struct ProtectedSmallForm: Sendable {
         for index in 0..<layout.blocks {
             var found: [UInt8]?
             for copy in 0..<2 where found == nil {
+                #if MUTANTS
+                    if Mutant.skipParity.isOn, copy > 0 { continue }
+                #endif
                 let offset = copy * layout.frameBytes + layout.offset(ofBlock: index)
                 let block = Array(bytes[offset..<offset + layout.blockBytes])
                 if block.withUnsafeBytes({ crc32c($0) }) == checksums[index] { found = block }

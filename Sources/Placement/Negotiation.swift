@@ -22,10 +22,12 @@ package struct Agreement: Hashable, Sendable {
 /// What follows from both offers. Both nodes run this, each with its own offer first, and get mirrored results.
 package func negotiate(mine: Offer, theirs: Offer) -> Agreement {
     #if MUTANTS
-        var theirs = theirs
-        if Mutant.lopsidedNegotiation.isOn { theirs.used = mine.used }
+        var publisher = mine
+        if Mutant.lopsidedNegotiation.isOn { publisher.role = .both }
+        return Agreement(storedHere: grant(by: mine, to: theirs), storedThere: grant(by: theirs, to: publisher))
+    #else
+        return Agreement(storedHere: grant(by: mine, to: theirs), storedThere: grant(by: theirs, to: mine))
     #endif
-    return Agreement(storedHere: grant(by: mine, to: theirs), storedThere: grant(by: theirs, to: mine))
 }
 
 /// A grant stays as it is while there is room for seven eighths of it to five quarters.

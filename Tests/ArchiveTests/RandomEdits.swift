@@ -89,7 +89,7 @@ final class RandomEdits: @unchecked Sendable {
             let (entry, key, value) = (Array(someEntry().utf8), Array("user.note".utf8), choices.bytes(8))
             _ = linux_setxattrat(linux_AT_FDCWD, entry, entry.count, key, key.count, value, value.count)
         case 13, 14: mkdir(somePath(), 0o755)
-        case 15: remove(someEntry())
+        case 15: removeTree(someEntry())
         case 16: symlink("to \(choices.below(100))", somePath())
         case 17:
             let when = timespec(tv_sec: 1_500_000_000 + choices.below(1000), tv_nsec: choices.below(1000))

@@ -261,7 +261,7 @@ import Testing
         try Data(key.utf8).write(to: URL(fileURLWithPath: scratch.path("key")))
         try home.succeed("key", "check", scratch.path("key"))
         var wrong = Array(key)
-        wrong[wrong.count - 3] = wrong[wrong.count - 3] == "q" ? "p" : "q"
+        wrong[wrong.count - 3] = wrong[wrong.count - 3] == "Q" ? "P" : "Q"
         try Data(String(wrong).utf8).write(to: URL(fileURLWithPath: scratch.path("key")))
         #expect(try home.run("key", "check", scratch.path("key")).code == 1)
     }

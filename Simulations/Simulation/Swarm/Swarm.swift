@@ -138,6 +138,7 @@ package final class Swarm: @unchecked Sendable {
                 clockOffset: Int64(planned.clockOffsetSeconds) * 1_000_000_000, drift: Int64(planned.driftPartsPerMillion) * 1000,
                 configuration: configuration, folder: folder, seed: choices.next())
             machine.isLiar = planned.isLiar
+            machine.isSubtle = plan.seed.isMultiple(of: 2)
             machines.append(machine)
             makeHome(machine)
         }

@@ -7,6 +7,9 @@ internal import PeerProtocol
 final class Liar: @unchecked Sendable {
     // SAFETY: touched by the thread that has the turn alone.
     private var samples: [[PackID]: [UInt8]] = [:]
+    private let isSubtle: Bool
+
+    init(isSubtle: Bool) { self.isSubtle = isSubtle }
 
     func answer(_ request: Request, _ answer: Answer, _ bulk: [UInt8]) -> (Answer, [UInt8]) {
         switch (request, answer) {
@@ -16,7 +19,7 @@ final class Liar: @unchecked Sendable {
             return (.stored(Stored(receivedBytes: put.totalBytes, isDurable: true, generation: 1)), [])
         case (.commit, .outcome(let outcome)):
             return (.outcome(Outcome(.committed, generation: outcome.generation)), [])
-        case (.get, .part): return (answer, bulk.map { $0 ^ 0x5a })
+        case (.get(let get), .part) where !isSubtle || get.kind == .pack: return (answer, bulk.map { $0 ^ 0x5a })
         case (.audit(let audit), .samples):
             // What was right for the first question about these packs.
             if let before = samples[audit.packs] { return (.samples, before) }

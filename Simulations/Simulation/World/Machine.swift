@@ -35,6 +35,8 @@ package final class Machine: @unchecked Sendable {
     /// An index in the swarm's list of owners.
     package let owner: Int
     package var isLiar = false
+    /// As a liar it hands out garbage for packs alone, and records as they are.
+    package var isSubtle = false
     /// A backup or another command is at work.
     package var commands = 0
     /// Threads that did not end when they had to, by name.
@@ -115,7 +117,7 @@ package final class Machine: @unchecked Sendable {
             let log: @Sendable (String) -> Void = { [weak self] line in self?.say(line) }
             let core = try DaemonCore(home, keys, configuration, pace: pace, log: log)
             self.core = core
-            let running = RunningNode(core, index, dialer, isLiar: isLiar)
+            let running = RunningNode(core, index, dialer, isLiar ? Liar(isSubtle: isSubtle) : nil)
             self.running = running
             network.register(running)
             dialer.begin(running)
@@ -239,11 +241,11 @@ final class RunningNode: NetworkNode {
     private let dialer: Dialer
     private let liar: Liar?
 
-    init(_ core: DaemonCore, _ machine: MachineIndex, _ dialer: Dialer, isLiar: Bool) {
+    init(_ core: DaemonCore, _ machine: MachineIndex, _ dialer: Dialer, _ liar: Liar?) {
         self.core = core
         self.dialer = dialer
         self.machine = machine
-        liar = isLiar ? Liar() : nil
+        self.liar = liar
     }
 
     var basis: SessionBasis { core.basis }
