@@ -65,17 +65,24 @@ package struct Chores: Sendable {
 /// Runs a command on this home to its end, as a process of its own with a memory limit of its own. Its exit code; nil when it could not
 /// be started, which is logged, or when the node stops.
 func runCommand(_ command: [String], _ core: DaemonCore) -> Int32? {
-    guard !core.isStopping else { return nil }
-    let home = core.home
-    let named = home.configurationIsNamed ? [Array("--config".utf8), home.configurationFile.bytes] : []
-    let words = command.map { Array($0.utf8) } + [Array("--quiet".utf8), Array("--home".utf8), home.directory.bytes] + named
-    guard let child = ChildProcess("/proc/self/exe", words) else {
-        core.log("`bakare-node \(command.joined(separator: " "))` cannot be started: the system has no room for another process")
-        return nil
-    }
+    guard !core.isStopping, let child = startCommand(command, core) else { return nil }
     while true {
         if let code = child.poll() { return core.isStopping ? nil : code }
         if core.isStopping { child.terminate() }
         core.rest(milliseconds: core.isStopping ? 20 : 200)
     }
+}
+
+/// Starts a command on this home, with further `options`. Nil when it could not be started, which is logged.
+func startCommand(
+    _ command: [String], options: [[UInt8]] = [], output: ChildProcess.Output = .dropped, _ core: DaemonCore
+) -> ChildProcess? {
+    let home = core.home
+    var words = command.map { Array($0.utf8) } + [Array("--quiet".utf8), Array("--home".utf8), home.directory.bytes]
+    if home.configurationIsNamed { words += [Array("--config".utf8), home.configurationFile.bytes] }
+    let child = ChildProcess("/proc/self/exe", words + options, output: output)
+    if child == nil {
+        core.log("`bakare-node \(command.joined(separator: " "))` cannot be started: the system has no room for another process")
+    }
+    return child
 }

@@ -15,8 +15,6 @@ final class ScheduledBackup {
 
     /// A watch stands behind it, and wants its outcome.
     let isWatched: Bool
-    /// It is to look only into what has changed.
-    let isGuided: Bool
     private let core: DaemonCore
     private let child: ChildProcess
     private let began: Int64
@@ -30,24 +28,18 @@ final class ScheduledBackup {
     init?(_ core: DaemonCore, _ set: SourceSet, _ guide: BackupGuide?) {
         self.core = core
         isWatched = guide != nil
-        isGuided = guide?.changes?.use == .instead
         began = Int64(monotonicNanoseconds())
         let home = core.home
         guideFile = home.guideFile(set.name)
-        var words = [Array("backup".utf8), Array("--quiet".utf8), Array("--home".utf8), home.directory.bytes]
-        if home.configurationIsNamed { words += [Array("--config".utf8), home.configurationFile.bytes] }
-        words += [Array("--source".utf8), Array(set.name.utf8)]
+        var options = [Array("--source".utf8), Array(set.name.utf8)]
         if let guide {
             do throws(HostFilesError) { try home.disk.replaceFile(guideFile, with: guide.encode()) } catch {
                 core.log("the backup of \(set.name) cannot begin: \(error)")
                 return nil
             }
-            words += [Array("--guide".utf8), guideFile.bytes]
+            options += [Array("--guide".utf8), guideFile.bytes]
         }
-        guard let child = ChildProcess("/proc/self/exe", words, output: .standard) else {
-            core.log("`bakare-node backup` cannot be started: the system has no room for another process")
-            return nil
-        }
+        guard let child = startCommand(["backup"], options: options, output: .standard, core) else { return nil }
         self.child = child
         core.backupRuns(true)
     }
