@@ -18,10 +18,6 @@ import Testing
         }
     }
 
-    private func replicas(_ home: Home) throws -> [Int] {
-        try home.succeed("snapshots", "--json").array().compactMap { $0["replicas"] as? Int }
-    }
-
     private func requireEqual(_ restored: String, _ source: String, _ what: String) throws {
         let back = try TreeState(of: restored + source)
         #expect(back.differences(from: try TreeState(of: source)) == [], "\(what)")

@@ -2,12 +2,6 @@ import Foundation
 internal import Glibc
 import Testing
 
-private let settings = "[peers]\nreplicas = 1\nreserve = \"1MiB\"\n"
-
-private func replicas(_ home: Home) throws -> [Int] {
-    try home.succeed("snapshots", "--json").array().compactMap { $0["replicas"] as? Int }
-}
-
 private func command(_ words: String...) throws {
     let outcome = try Running(
         (["/usr/bin/env"] + words).map { Bytes($0.utf8) }, environment: ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"]
@@ -26,8 +20,8 @@ private func command(_ words: String...) throws {
         try scratch.makeFolder("disk")
         try command("mount", "-o", "loop", scratch.path("image"), scratch.path("disk"))
         defer { try? command("umount", "-l", scratch.path("disk")) }
-        let mine = try Home.make(scratch.path("mine"), settings: settings)
-        let theirs = try Home.make(scratch.path("disk/theirs"), settings: settings)
+        let mine = try Home.make(scratch.path("mine"), settings: onePeer)
+        let theirs = try Home.make(scratch.path("disk/theirs"), settings: onePeer)
         let source = try scratch.makeFolder("source")
         try source.write("a", random.bytes(2_000_000))
         let me = try RunningNode(mine)
@@ -55,8 +49,8 @@ private func command(_ words: String...) throws {
     func lostBook() throws {
         var random = Randomness.forTest("PeerDisk.lostBook")
         let scratch = try Scratch()
-        let mine = try Home.make(scratch.path("mine"), settings: settings)
-        let theirs = try Home.make(scratch.path("theirs"), settings: settings)
+        let mine = try Home.make(scratch.path("mine"), settings: onePeer)
+        let theirs = try Home.make(scratch.path("theirs"), settings: onePeer)
         try scratch.makeFolder("source").write("a", random.bytes(1_000_000))
         let friend = try RunningNode(theirs)
         let me = try RunningNode(mine, listen: "127.0.0.1:0", "--peer", friend.address)

@@ -59,6 +59,14 @@ func wait(_ what: String, seconds: Double = 30, until isDone: () throws -> Bool)
     }
 }
 
+/// Settings of a node that wants one copy elsewhere, and keeps next to nothing free.
+let onePeer = "[peers]\nreplicas = 1\nreserve = \"1MiB\"\n"
+
+/// Of each snapshot, on how many peers it is.
+func replicas(_ home: Home) throws -> [Int] {
+    try home.succeed("snapshots", "--json").array().compactMap { $0["replicas"] as? Int }
+}
+
 func online(_ home: Home) throws -> [String] {
     try home.succeed("peers", "--json").array().filter { $0["online"] as? Bool == true }.compactMap { $0["id"] as? String }
 }
@@ -68,9 +76,8 @@ func online(_ home: Home) throws -> [String] {
     func friend() throws {
         var random = Randomness.forTest("Peer.friend")
         let scratch = try Scratch()
-        let settings = "[peers]\nreplicas = 1\nreserve = \"1MiB\"\n"
-        let mine = try Home.make(scratch.path("mine"), settings: settings)
-        let theirs = try Home.make(scratch.path("theirs"), settings: settings)
+        let mine = try Home.make(scratch.path("mine"), settings: onePeer)
+        let theirs = try Home.make(scratch.path("theirs"), settings: onePeer)
         let source = try scratch.makeFolder("source")
         var editor = TreeEditor(Randomness(seed: random.next()))
         try editor.prepare(source)
@@ -112,9 +119,8 @@ func online(_ home: Home) throws -> [String] {
     func away() throws {
         var random = Randomness.forTest("Peer.away")
         let scratch = try Scratch()
-        let settings = "[peers]\nreplicas = 1\nreserve = \"1MiB\"\n"
-        let mine = try Home.make(scratch.path("mine"), settings: settings)
-        let theirs = try Home.make(scratch.path("theirs"), settings: settings)
+        let mine = try Home.make(scratch.path("mine"), settings: onePeer)
+        let theirs = try Home.make(scratch.path("theirs"), settings: onePeer)
         try scratch.makeFolder("source").write("a", random.bytes(5_000_000))
         let me = try RunningNode(mine)
         try pair(mine, theirs)
@@ -145,15 +151,14 @@ func online(_ home: Home) throws -> [String] {
     func ownDevice() throws {
         var random = Randomness.forTest("Peer.ownDevice")
         let scratch = try Scratch()
-        let settings = "[peers]\nreplicas = 1\nreserve = \"1MiB\"\n"
-        let nas = try Home.make(scratch.path("nas"), settings: settings)
+        let nas = try Home.make(scratch.path("nas"), settings: onePeer)
         let server = try RunningNode(nas)
         for kind in [["--own-device"], ["--own-device", "--write-only"]] {
             let name = kind.count == 1 ? "laptop" : "writer"
             let line = try nas.expect(0, ["invite"] + kind).text.trimmingCharacters(in: .whitespacesAndNewlines)
             let laptop = Home(scratch.path(name))
             try laptop.succeed("join", line)
-            try laptop.configure(settings + "role = \"publisher\"\n")
+            try laptop.configure(onePeer + "role = \"publisher\"\n")
             // The line works once.
             let second = Home(scratch.path(name + "-twin"))
             #expect(try second.run("join", line).code == 1)
@@ -262,9 +267,8 @@ func online(_ home: Home) throws -> [String] {
     func lostHere() throws {
         var random = Randomness.forTest("Peer.lostHere")
         let scratch = try Scratch()
-        let settings = "[peers]\nreplicas = 1\nreserve = \"1MiB\"\n"
-        let mine = try Home.make(scratch.path("mine"), settings: settings)
-        let theirs = try Home.make(scratch.path("theirs"), settings: settings)
+        let mine = try Home.make(scratch.path("mine"), settings: onePeer)
+        let theirs = try Home.make(scratch.path("theirs"), settings: onePeer)
         try scratch.makeFolder("source").write("a", random.bytes(40_000_000))
         let me = try RunningNode(mine)
         try pair(mine, theirs)

@@ -2,21 +2,15 @@ import Foundation
 internal import Glibc
 import Testing
 
-private let settings = "[peers]\nreplicas = 1\nreserve = \"1MiB\"\n"
-
 private func peer(_ home: Home) throws -> [String: Any] { try #require(try home.succeed("peers", "--json").array().first) }
-
-private func replicas(_ home: Home) throws -> [Int] {
-    try home.succeed("snapshots", "--json").array().compactMap { $0["replicas"] as? Int }
-}
 
 @Suite("Nodes in trouble") struct PeerTroubleTests {
     @Test("a friend whose vault was deleted while the node ran gets everything again")
     func deletedVault() throws {
         var random = Randomness.forTest("PeerTrouble.deletedVault")
         let scratch = try Scratch()
-        let mine = try Home.make(scratch.path("mine"), settings: settings)
-        let theirs = try Home.make(scratch.path("theirs"), settings: settings)
+        let mine = try Home.make(scratch.path("mine"), settings: onePeer)
+        let theirs = try Home.make(scratch.path("theirs"), settings: onePeer)
         let source = try scratch.makeFolder("source")
         try source.write("a", random.bytes(3_000_000))
         let me = try RunningNode(mine)
@@ -49,8 +43,8 @@ private func replicas(_ home: Home) throws -> [Int] {
     func unpairedWhileAway() throws {
         var random = Randomness.forTest("PeerTrouble.unpaired")
         let scratch = try Scratch()
-        let mine = try Home.make(scratch.path("mine"), settings: settings)
-        let theirs = try Home.make(scratch.path("theirs"), settings: settings)
+        let mine = try Home.make(scratch.path("mine"), settings: onePeer)
+        let theirs = try Home.make(scratch.path("theirs"), settings: onePeer)
         try scratch.makeFolder("source").write("a", random.bytes(1_000_000))
         let me = try RunningNode(mine)
         try pair(mine, theirs)
@@ -73,8 +67,8 @@ private func replicas(_ home: Home) throws -> [Int] {
     @Test("a node that dialled as a stranger, and is paired then, is connected with at once")
     func strangerSession() throws {
         let scratch = try Scratch()
-        let mine = try Home.make(scratch.path("mine"), settings: settings)
-        let theirs = try Home.make(scratch.path("theirs"), settings: settings)
+        let mine = try Home.make(scratch.path("mine"), settings: onePeer)
+        let theirs = try Home.make(scratch.path("theirs"), settings: onePeer)
         let me = try RunningNode(mine)
         let friend = try RunningNode(theirs, listen: "127.0.0.1:0", "--peer", me.address)
         try pair(mine, theirs)
@@ -87,7 +81,7 @@ private func replicas(_ home: Home) throws -> [Int] {
     func notIntroduced() throws {
         var random = Randomness.forTest("PeerTrouble.notIntroduced")
         let scratch = try Scratch()
-        let first = try Home.make(scratch.path("first"), settings: settings)
+        let first = try Home.make(scratch.path("first"), settings: onePeer)
         let inviter = try RunningNode(first)
         let others = try ["second", "third"].map { name in
             let line = try first.expect(0, ["invite", "--own-device"]).text.trimmingCharacters(in: .whitespacesAndNewlines)
@@ -110,12 +104,12 @@ private func replicas(_ home: Home) throws -> [Int] {
     func writeOnly() throws {
         var random = Randomness.forTest("PeerTrouble.writeOnly")
         let scratch = try Scratch()
-        let nas = try Home.make(scratch.path("nas"), settings: settings)
+        let nas = try Home.make(scratch.path("nas"), settings: onePeer)
         let server = try RunningNode(nas)
         let line = try nas.expect(0, ["invite", "--own-device", "--write-only"]).text
         let writer = Home(scratch.path("writer"))
         try writer.succeed("join", line.trimmingCharacters(in: .whitespacesAndNewlines))
-        try writer.configure(settings)
+        try writer.configure(onePeer)
         let running = try RunningNode(writer)
         try wait("they meet") { try online(writer).count == 1 && online(nas).count == 1 }
         for name in ["first", "second"] {
@@ -132,7 +126,7 @@ private func replicas(_ home: Home) throws -> [Int] {
     @Test("an address that is taken is told in plain words")
     func takenAddress() throws {
         let scratch = try Scratch()
-        let home = try Home.make(scratch.path("home"), settings: settings)
+        let home = try Home.make(scratch.path("home"), settings: onePeer)
         let node = try RunningNode(home)
         let taken = try Home.make(scratch.path("other")).run("start", "--no-discovery", "--listen", node.address)
         #expect(taken.code == 1 && taken.errorText.contains("Address already in use:"), "\(taken.summary)")
