@@ -203,6 +203,7 @@ struct DiscoveryLabTests {
         for node in [one, two] { try await node.line("available") { $0.says("available") } }
         try await Task.sleep(for: .seconds(2))
         try places["a"].plug(in: true)
+        try await places.delayAvahi(on: "a", afterRenaming: ["a", "b"])
         // Until then the name leads each to itself.
         try await one.eventually("node 2 is at 10.77.0.2", within: 20) {
             $0.last { $0.mentions(2) }?.contains("at 10.77.0.2:7002 [fe80::") == true

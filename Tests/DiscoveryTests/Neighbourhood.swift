@@ -59,6 +59,23 @@ final class Neighbourhood: Sendable {
     }
 
     func stopAvahi(on name: String, _ signal: String) throws { try state.withLock { $0.daemons[name] }?.finish(signal) }
+
+    /// Holds a host's daemon up once one of those named has given up its name.
+    ///
+    /// Daemons that notice a conflict in the same moment, as two that were started together may, take the same new name in step, over and
+    /// over: no two hosts keep in step for long, but here they do.
+    func delayAvahi(on name: String, afterRenaming hosts: [String]) async throws {
+        let (held, renaming) = state.withLock { state in (state.daemons[name], hosts.compactMap { state.daemons[$0] }) }
+        let deadline = ContinuousClock.now + .seconds(15)
+        while !renaming.contains(where: { $0.lines.contains { $0.hasPrefix("Host name conflict") } }) {
+            guard ContinuousClock.now < deadline else { throw LabError("no host of \(hosts) gave up its name") }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        try held?.signal("STOP")
+        try await Task.sleep(for: .milliseconds(1500))
+        try held?.signal("CONT")
+    }
+
     func stopBus(on name: String, _ signal: String) throws { try state.withLock { $0.buses[name] }?.finish(signal) }
 
     /// How many files and sockets a process has open.
