@@ -128,7 +128,8 @@ let package = Package(
         tests("EndToEnd", ["CLinux"]),
         tests("Durability", ["Durability"]),
 
-        .target(name: "TestSupport", dependencies: ["BackupFormat"], path: "Tests/TestSupport", swiftSettings: strict),
+        .target(
+            name: "TestSupport", dependencies: ["HostFiles", "BackupFormat"], path: "Tests/TestSupport", swiftSettings: strict),
         .target(
             name: "LabHarness", path: "Tests/LabHarness", exclude: ["lab"], swiftSettings: strict),
         .executableTarget(

@@ -1,4 +1,5 @@
 package import BackupFormat
+internal import HostFiles
 
 /// Which packs a sweep may take off the lists of snapshots, and rewrite.
 package enum SweepScope: Sendable {
@@ -54,8 +55,7 @@ package struct PackKeepers {
     package mutating func settle<Failure: Error>(_ packs: (PageID) throws(Failure) -> [UInt32]) throws(Failure) {
         for listed in pages {
             guard let device = devices[listed.device], device.mayRevise || !device.isSeen else { continue }
-            let (passed, overflow) = now.subtractingReportingOverflow(device.newest)
-            guard !overflow, passed < PackKeepers.absenceNanoseconds else { continue }
+            guard elapsed(since: device.newest, now: now) < PackKeepers.absenceNanoseconds else { continue }
             for pack in try packs(listed.page) {
                 keepers[pack] = keepers[pack].map { min($0, listed.device) } ?? listed.device
             }

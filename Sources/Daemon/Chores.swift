@@ -34,9 +34,7 @@ package struct Chores: Sendable {
 
     private var isDue: Bool {
         guard let status = try? core.home.disk.status(marker) else { return true }
-        let (passed, overflow) = core.now.subtractingReportingOverflow(status.modifiedSeconds)
-        // A time that is still to come is a clock's mistake.
-        return overflow || passed < 0 || passed >= Chores.daySeconds
+        return isRepeatDue(every: Chores.daySeconds, since: status.modifiedSeconds, now: core.now)
     }
 
     package func tidyOthers() {

@@ -27,8 +27,9 @@ package struct FetchReport: Sendable, Hashable {
         let numbers = bytes.withUnsafeBytes { buffer in
             Result { () throws(FormatError) in
                 var reader = ByteReader(buffer, "report")
-                defer { _ = reader }
-                return (Int(try reader.uint32()), Int(try reader.uint32()))
+                let (packs, snapshots) = (Int(try reader.uint32()), Int(try reader.uint32()))
+                try reader.end()
+                return (packs, snapshots)
             }
         }
         guard let (packs, snapshots) = try? numbers.get() else { return nil }

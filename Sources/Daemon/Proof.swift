@@ -1,4 +1,5 @@
 internal import BackupFormat
+internal import HostFiles
 package import Ledger
 
 /// What a peer is to show of the packs that it keeps.
@@ -14,8 +15,7 @@ package enum Proof: Hashable {
     /// `before` is what was known before the last commits, `generation` that of the peer's vault now, which each of its sweeps raises;
     /// `now` is seconds since 1970. The peer reads every pack to its end that it proves, so not all is asked for at each backup.
     package static func due(before: Replica, after: Replica, generation: UInt64, now: Int64) -> Proof {
-        let (age, overflow) = now.subtractingReportingOverflow(after.lastProven)
-        let isOld = overflow || age < 0 || age > wholeAfterSeconds
+        let isOld = isRepeatDue(every: wholeAfterSeconds + 1, since: after.lastProven, now: now)
         if isOld || before.generation != generation || after.isDamaged { return .whole }
         return before.snapshots == after.snapshots ? .none : .sample
     }

@@ -73,14 +73,13 @@ package struct Upkeep {
 
     private struct Pace {
         let seconds: Int64
-        var due: Int64 = 0
+        var last: Int64 = .min
 
         init(seconds: Int64) { self.seconds = seconds }
 
         mutating func isDue(_ now: Int64) -> Bool {
-            // A clock that was set back does not stop anything.
-            guard now >= due || due - now > seconds else { return false }
-            due = now + seconds
+            guard isRepeatDue(every: seconds, since: last, now: now) else { return false }
+            last = now
             return true
         }
     }

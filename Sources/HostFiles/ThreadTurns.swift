@@ -43,6 +43,19 @@ package func currentTime() -> Int64 {
     return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
 }
 
+/// From one moment to a later one, in whatever unit both have. Negative when the first is still to come, as after a clock was wrong; the
+/// furthest there is where the difference is none that a number can hold: whoever can write to a disk can give a file any time.
+package func elapsed(since moment: Int64, now: Int64) -> Int64 {
+    let (passed, overflow) = now.subtractingReportingOverflow(moment)
+    return overflow ? (moment < 0 ? .max : .min) : passed
+}
+
+/// Whether it is time again for what is done every so often, or was done at a time that is still to come, which is a clock's mistake.
+package func isRepeatDue(every span: Int64, since last: Int64, now: Int64) -> Bool {
+    let passed = elapsed(since: last, now: now)
+    return passed < 0 || passed >= span
+}
+
 /// Lets some time pass.
 package func sleep(milliseconds: Int) {
     let nobody = ConditionLock(())

@@ -39,10 +39,7 @@ package struct Replica: Sendable, Hashable {
     /// `now` is seconds since 1970.
     package func state(now: Int64) -> ReplicaState {
         if isDamaged { return .damaged }
-        func isOld(_ moment: Int64) -> Bool {
-            let (passed, overflow) = now.subtractingReportingOverflow(moment)
-            return overflow ? moment < 0 : passed > Replica.graceSeconds
-        }
+        func isOld(_ moment: Int64) -> Bool { elapsed(since: moment, now: now) > Replica.graceSeconds }
         if isOld(lastSeen) { return .offline }
         return isOld(lastProven) ? .unproven : .proven
     }

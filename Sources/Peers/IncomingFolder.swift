@@ -166,8 +166,7 @@ struct IncomingFolder {
     func removeOld(now: Int64, except live: Set<RawPath>) throws(HostFilesError) {
         guard try disk.status(folder) != nil else { return }
         for file in try list({ _ in true }) where !live.contains(file.name) {
-            let (age, overflow) = now.subtractingReportingOverflow(file.modifiedSeconds)
-            let isOld = overflow ? file.modifiedSeconds < 0 : age >= IncomingFolder.ageSecondsMax
+            let isOld = elapsed(since: file.modifiedSeconds, now: now) >= IncomingFolder.ageSecondsMax
             if isOld { _ = try remove(folder.appending(file.name)) }
         }
     }

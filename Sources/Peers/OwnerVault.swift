@@ -202,8 +202,7 @@ final class OwnerVault: Sendable {
     }
 
     private func isOld(after seconds: Int64 = OwnerVault.countSeconds) -> Bool {
-        let (age, overflow) = shared.now().subtractingReportingOverflow(gate.withLock { $0.countedAt })
-        return overflow || age < 0 || age >= seconds
+        isRepeatDue(every: seconds, since: gate.withLock { $0.countedAt }, now: shared.now())
     }
 
     /// As far as known.

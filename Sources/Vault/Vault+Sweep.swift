@@ -62,8 +62,7 @@ extension Vault {
 
     /// Whether something was last changed `age` seconds before `now`. Whoever can write to the disk can give it any time.
     private static func isOlder(_ status: DiskStatus, than age: Int64, _ now: Int64) -> Bool {
-        let (passed, overflow) = now.subtractingReportingOverflow(status.modifiedSeconds)
-        return age <= 0 || (overflow ? status.modifiedSeconds < 0 : passed >= age)
+        age <= 0 || elapsed(since: status.modifiedSeconds, now: now) >= age
     }
 
     private func everythingStored() throws(VaultError) -> [Stored] {

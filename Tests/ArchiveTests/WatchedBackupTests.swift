@@ -45,22 +45,15 @@ private final class WatchedWorld {
 
     /// Takes in what was told so far; without `keeping`, it is lost, as when there is no room for it.
     func drain(keeping: Bool = true) throws {
-        var told = true
         var isBroken = !keeping
-        while told {
-            told = false
-            let isBusy = watch.wait(milliseconds: 0) { event in
-                told = true
-                switch event {
-                case .changed(let folder), .touched(let folder): if keeping { changes.note(folder) }
-                case .appeared(let folder): if keeping { changes.note(folder, .everything) }
-                case .doubt(let reason, let breaks):
-                    changes.doubt(reason)
-                    isBroken = isBroken || breaks
-                }
+        watch.drain(milliseconds: 0) { event in
+            switch event {
+            case .changed(let folder), .touched(let folder): if keeping { changes.note(folder) }
+            case .appeared(let folder): if keeping { changes.note(folder, .everything) }
+            case .doubt(let reason, let breaks):
+                changes.doubt(reason)
+                isBroken = isBroken || breaks
             }
-            // What others do on the same file system is told to nobody, and may be in front.
-            told = told || isBusy
         }
         guard isBroken else { return }
         changes.doubt("the watch began anew")
