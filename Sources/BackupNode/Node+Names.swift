@@ -19,8 +19,10 @@ extension Node {
     /// How long `find` waits for another process that brings the index up to date.
     private static let waitingMilliseconds = 600_000
 
-    /// Takes a new snapshot into the name index. What keeps it from doing so is no failure of the backup: `find` will do it then, and tell.
-    func followNames(at time: Int64, _ progress: Progress) {
+    /// Takes a new snapshot into the name index, once peers know of it. What keeps it from doing so is no failure of the backup: `find`
+    /// will do it then, and tell. `time` is nanoseconds since 1970.
+    package func followNames(of report: BackupReport, at time: Int64, _ progress: Progress) {
+        guard report.snapshot != nil, !report.isUnchanged, !keys.isWriteOnly else { return }
         try? store.updateNames(waitingMilliseconds: 0, now: time / 1_000_000_000, progress: progress, problem: { _ in })
     }
 

@@ -67,7 +67,6 @@ package final class Node: Sendable {
             // What stood for it, and for earlier ones that were cut off, has done its service.
             let unfinished = request.spool != nil && made.snapshot != nil ? try store.unfinishedSnapshots() : []
             if !unfinished.isEmpty, let order = try store.forget(unfinished) { try? OrderFolder(home).add(order) }
-            if made.snapshot != nil, !keys.isWriteOnly { followNames(at: request.time, progress) }
             return made
         } catch { throw NodeError(error) }
     }

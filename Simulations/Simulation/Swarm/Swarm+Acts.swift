@@ -134,6 +134,7 @@ extension Swarm {
         let request = BackupRequest(
             paths: [machine.sources.path], exclusions: Exclusions(), host: machine.name, time: currentTime())
         let report = try node.backUp(request, Progress()) { _ in }
+        node.followNames(of: report, at: request.time, Progress())
         guard let id = report.snapshot else { return }
         if report.errorCount > 0 {
             violated("backups take in everything", "\(machine.name): \(report.errors.map { "\($0)" }.joined(separator: "; "))")

@@ -39,8 +39,11 @@ struct BackupWork {
         do throws(NodeError) {
             report = try session.run("backing up") { progress, problem throws(NodeError) in
                 let work = { () throws(NodeError) in try node.backUp(request, progress, report: problem) }
-                guard let running else { return try work() }
-                return try running.duringBackup(work)
+                let made: BackupReport
+                if let running { made = try running.duringBackup(work) } else { made = try work() }
+                // The running node knows of the snapshot now and brings it to peers; nobody waits for an index there.
+                node.followNames(of: made, at: request.time, progress)
+                return made
             }
         } catch {
             if let hook = hooked.flatMap({ BackupHook(.after, of: $0) }) { try? run(hook, result: "failed") }
