@@ -30,7 +30,8 @@ extension ArchiveStore {
         var memo = try lastSnapshot(host: request.host, paths: request.paths)
         var verifiesMemo =
             try memo.map { (memo) throws(ArchiveError) in
-                if memo.isRewritten { return true }
+                // The list of other paths names packs that this snapshot has no use for.
+                if memo.isRewritten || memo.contents.paths != request.paths { return true }
                 return try !areAllPresent(memo.pages)
             } ?? false
         let spool = try BackupSpool(self, request, progress)

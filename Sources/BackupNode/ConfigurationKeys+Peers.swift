@@ -24,7 +24,7 @@ extension ConfigurationKey {
                     configuration.role = role
                     return true
                 }),
-            count("peers.replicas", \.replicas, in: 1...16),
+            count("peers.replicas", \.replicas, in: Configuration.replicasRange),
             ConfigurationKey(
                 name: "peers.reserve", expects: "a size, as in \"10GB\"", show: { showSize($0.reserveBytes) },
                 set: { configuration, value in
@@ -79,4 +79,5 @@ extension ConfigurationKey {
 extension Configuration {
     /// As many as an invitation holds.
     static let addressesMax = 16
+    static let replicasRange = 1...16
 }

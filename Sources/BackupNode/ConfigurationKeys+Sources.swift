@@ -45,6 +45,16 @@ extension ConfigurationKey {
                     configuration.sources.tags = tags
                     return true
                 }),
+            ConfigurationKey(
+                name: "sources.replicas",
+                expects:
+                    "a whole number from \(Configuration.replicasRange.lowerBound) to \(Configuration.replicasRange.upperBound)",
+                show: { $0.sources.replicas.map { "\($0)" } ?? "(as peers.replicas)" },
+                set: { configuration, value in
+                    guard case .int(let count) = value, Configuration.replicasRange.contains(count) else { return false }
+                    configuration.sources.replicas = count
+                    return true
+                }),
         ] + times() + hooks() + retention("sources", \.sources.retention)
     }
 

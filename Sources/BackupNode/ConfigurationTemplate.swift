@@ -36,6 +36,9 @@ extension Configuration {
         # Put on every snapshot.
         #tags = []
 
+        # On how many nodes besides this one each of their snapshots is to be, in place of what [peers] says.
+        #replicas = 2
+
         # When `bakare-node start` backs them up: every so often, as in "30min", "4h" or "1d"; or "continuous": their folders are
         # watched, and what was saved is backed up about a second later. Without this and `at`, only the command `backup` does.
         #every = "1d"

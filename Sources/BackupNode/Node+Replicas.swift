@@ -1,4 +1,4 @@
-internal import Archive
+package import Archive
 package import BackupFormat
 internal import HostFiles
 internal import Ledger
@@ -36,35 +36,39 @@ extension ReplicaCount {
 /// How far this node's snapshots are spread over peers, by what the ledger says of them.
 package struct ReplicaCounts: Sendable {
     private let table: ReplicaTable
-    private let target: Int
+    private let targets: SnapshotTargets
     private let now: Int64
     private let vault: Vault
 
-    init(table: ReplicaTable, target: Int, now: Int64, vault: Vault) {
+    init(table: ReplicaTable, targets: SnapshotTargets, now: Int64, vault: Vault) {
         self.table = table
-        self.target = target
+        self.targets = targets
         self.now = now
         self.vault = vault
     }
 
-    package subscript(snapshot: SnapshotID) -> ReplicaCount {
+    package subscript(snapshot: SnapshotID) -> ReplicaCount { count(snapshot, of: targets[snapshot]) }
+    package subscript(snapshot: SnapshotSummary) -> ReplicaCount { count(snapshot.id, of: targets[snapshot]) }
+
+    private func count(_ snapshot: SnapshotID, of target: Int) -> ReplicaCount {
         let revision = (try? vault.snapshotRecord(snapshot))?.revision ?? 0
         return ReplicaCount(replicas: table.proven(snapshot, revision: revision, now: now), target: target)
     }
 
     /// How many packs that snapshots need are proven on 0, 1, 2… peers, and how many snapshots are on too few.
-    func spread(of snapshots: [SnapshotID]) -> (packs: [Int: Int], unprotected: Int) {
+    func spread(of snapshots: [SnapshotSummary]) -> (packs: [Int: Int], unprotected: Int) {
         // A bit for each peer; no node has more than 64 in its placement set.
         let peers = table.replicas.values.filter { $0.state(now: now) == .proven }.prefix(64)
         var pages: [PageID: UInt64] = [:]
         var unprotected = 0
-        for id in snapshots {
+        for snapshot in snapshots {
+            let id = snapshot.id
             guard let record = try? vault.snapshotRecord(id) else { continue }
             var holders: UInt64 = 0
             for (bit, peer) in peers.enumerated() where peer.snapshots[id] ?? 0 >= record.revision && peer.snapshots[id] != nil {
                 holders |= 1 << UInt64(bit)
             }
-            if holders.nonzeroBitCount < target { unprotected += 1 }
+            if holders.nonzeroBitCount < targets[snapshot] { unprotected += 1 }
             for page in record.pages { pages[page.id, default: 0] |= holders }
         }
         var packs: [PackID: UInt64] = [:]
@@ -89,7 +93,7 @@ extension Node {
     /// `now` is nanoseconds since 1970.
     package func replicaCounts(now: Int64) -> ReplicaCounts {
         ReplicaCounts(
-            table: ReplicaTable.read(home.disk, directory: home.ledgerDirectory), target: configuration.replicas,
+            table: ReplicaTable.read(home.disk, directory: home.ledgerDirectory), targets: targets,
             now: now / 1_000_000_000, vault: store.vault)
     }
 }

@@ -9,6 +9,7 @@ package final class Node: Sendable {
     package let keys: HomeKeys
     package let configuration: Configuration
     package let store: ArchiveStore
+    package let targets: SnapshotTargets
     private let ledger: LedgerPlace
 
     /// Opens the vault and brings the ledger in line with it.
@@ -28,6 +29,7 @@ package final class Node: Sendable {
         do {
             let vault = try Vault(disk: home.disk, directory: home.vaultDirectory, owner: keys.publisher.owner, create: true)
             ledger = try LedgerPlace(home)
+            targets = SnapshotTargets(configuration, keys, vault)
             store = try ArchiveStore(
                 vault: vault, disk: home.disk, ledgerDirectory: ledger.directory, scratchDirectory: ledger.directory,
                 identity: identity, plan: MemoryPlan(memoryBytes: configuration.memoryBytes, processors: processorCount()))

@@ -57,8 +57,8 @@ extension Node {
             "\(describeCount(usage.packs, "pack")), \(describeBytes(usage.packBytes))"
                 + (usage.stubs > 0 ? "; \(describeCount(usage.stubs, "pack")) with peers only" : ""))
         if let free { add("free space", describeBytes(free)) }
-        let spread = replicaCounts(now: now).spread(of: all.map(\.id))
-        let standing = PeerStanding(peers, spread.packs, target: configuration.replicas, isRunning: isRunning)
+        let spread = replicaCounts(now: now).spread(of: all)
+        let standing = PeerStanding(peers, spread.packs, configuration, isRunning: isRunning)
         for (title, text) in standing.lines { add(title, text) }
         if let last, now - last.time > Int64(Node.staleSeconds) * 1_000_000_000 {
             status.warnings.append("the last backup is more than a week old")
@@ -101,9 +101,9 @@ extension Node {
             }
         add("roles", .array(roles.map { .string($0) }))
         members += pathsMembers(configuration.sourceSets.flatMap(\.paths), key: "sources")
-        add("source_sets", .array(sets.map(\.json)))
+        add("source_sets", .array(sets.map { $0.json(configuration) }))
         let counts = replicaCounts(now: currentTime())
-        add("last_backup", last.map { $0.json(counts[$0.id]) } ?? .null)
+        add("last_backup", last.map { $0.json(counts[$0]) } ?? .null)
         add("next_backup", next.map { .string(timestampText($0)) } ?? .null)
         add("snapshots", keys.isWriteOnly ? .null : .int(count))
         add("packs", .int(usage.packs))

@@ -6,12 +6,17 @@ struct PeerStanding {
     /// Packs by the number of peers on which they are proven.
     private let packs: [Int: Int]
     private let target: Int
+    /// Sets of sources with a number of their own, and that.
+    private let targets: [(name: String, count: Int)]
     private let isRunning: Bool
 
-    init(_ peers: [PeerReport], _ packs: [Int: Int], target: Int, isRunning: Bool) {
+    init(_ peers: [PeerReport], _ packs: [Int: Int], _ configuration: Configuration, isRunning: Bool) {
         self.peers = peers.filter { $0.trust == .own || $0.trust == .friend }
         self.packs = packs
-        self.target = target
+        target = configuration.replicas
+        targets = configuration.sourceSets.compactMap { set in
+            set.replicas.flatMap { $0 == configuration.replicas ? nil : (name: set.name, count: $0) }
+        }
         self.isRunning = isRunning
     }
 
@@ -25,7 +30,7 @@ struct PeerStanding {
         return [
             ("node", isRunning ? "runs" : "does not run; `bakare-node start` connects it with others"),
             ("peers", list(peers.map { "\($0.name) (\($0.isOnline ? "here" : "away"))" }, none: "none; `invite` pairs with one")),
-            ("replicas", list(counts, none: "nothing to copy") + ", of \(target) besides this node"),
+            ("replicas", list(counts, none: "nothing to copy") + ", of \(targetText) besides this node"),
             (
                 "placement",
                 list(persisters.map { "\($0.name) \(describe($0.usedBytes)) of \(describe($0.offeredBytes))" }, none: "no peer")
@@ -39,12 +44,17 @@ struct PeerStanding {
         ]
     }
 
+    private var targetText: String {
+        targets.isEmpty ? "\(target)" : "\(target) (\(targets.map { "\($0.name) \($0.count)" }.joined(separator: ", ")))"
+    }
+
     func warnings(hasBackups: Bool, unprotected: Int) -> [String] {
         var warnings: [String] = []
         if hasBackups, persisters.allSatisfy({ $0.snapshots == 0 }) {
             warnings.append("not protected: no other node holds these backups")
         } else if unprotected > 0 {
-            warnings.append("\(describeCount(unprotected, "snapshot")) on fewer than \(target) other nodes")
+            let fewer = targets.isEmpty ? "fewer than \(target) other nodes" : "fewer other nodes than `replicas` says"
+            warnings.append("\(describeCount(unprotected, "snapshot")) on \(fewer)")
         }
         for peer in peers where peer.isDamaged {
             warnings.append("\(peer.name) has lost some of what it kept; it is sent again when it is here")

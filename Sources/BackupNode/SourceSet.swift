@@ -13,6 +13,8 @@ package struct SourceSet: Sendable, Equatable {
     package var excludeCaches = false
     package var oneFileSystem = false
     package var tags: [String] = []
+    /// On how many nodes besides this one each of their snapshots is to be; nil for what `[peers]` says.
+    package var replicas: Int?
 
     /// Whether the running node watches them, and backs up what changes.
     package var isContinuous = false

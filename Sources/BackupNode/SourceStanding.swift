@@ -78,12 +78,13 @@ struct SourceStanding {
         return found
     }
 
-    var json: JSON {
+    func json(_ configuration: Configuration) -> JSON {
         .object(
             [("name", JSON.string(set.name))] + pathsMembers(set.paths, key: "paths") + [
                 ("last_backup", last.map { .string(timestampText($0.time)) } ?? .null),
                 ("last_snapshot", last.map { .string($0.id.hex) } ?? .null),
                 ("next_backup", next.map { .string(timestampText($0)) } ?? .null), ("continuous", .bool(set.isContinuous)),
+                ("replicas", .int(set.replicas ?? configuration.replicas)),
                 ("watched_by", report?.method.map { .string($0) } ?? .null),
                 ("unwatched", .array((report?.unwatched ?? []).map { .string($0.description) })),
                 ("has_changes", .bool(report?.hasChanges ?? false)), ("is_running", .bool(report?.isRunning ?? false)),

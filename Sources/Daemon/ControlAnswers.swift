@@ -87,7 +87,7 @@ extension DaemonCore {
         while true {
             let count = ReplicaCount(
                 replicas: state.withLock { $0.replicas.proven(snapshot, revision: record.revision, now: now) },
-                target: configuration.replicas)
+                target: targets[snapshot])
             if count != shown { call.progress(count.bytes) }
             shown = count
             let present = state.withLock { state in

@@ -5,31 +5,17 @@ internal import Peers
 internal import Placement
 
 extension DaemonCore {
-    /// Whether this node's snapshots are to be brought to the peer.
-    func keepsForThisNode(_ session: PeerSession) -> Bool {
+    /// What of this node's snapshots is to be brought to the peer; nil for nothing.
+    func share(of session: PeerSession) -> PlacedShare? {
         guard let device = session.device, configuration.role != .persister, session.agreement.isPublisherHere else {
-            return false
+            return nil
         }
-        return placement().contains(device)
-    }
-
-    /// The peers that are to hold this node's snapshots, best first.
-    ///
-    /// Whoever can hold them all comes first; with too few of those, others hold the oldest ones. A peer that is away keeps its place
-    /// for the grace time. One that has lost something, and does not mend it, keeps its place too, and another takes over beside it.
-    func placement() -> [DeviceID] {
         let wanted = wantedBytes
         let (candidates, full) = candidates()
-        let able = candidates.filter { $0.grantedBytes >= wanted && !full.contains($0.id) }
-        let publisher = keys.identity.key.id
-        let damaged = Set(state.withLock { state in able.map(\.id).filter { state.replicas[$0].isDamaged } })
-        let first = keepers(
-            publisher: publisher, wantedBytes: wanted, replicas: configuration.replicas, able: able, damaged: damaged)
-        let missing = configuration.replicas - first.count { !damaged.contains($0) }
-        let rest = candidates.filter { !able.contains($0) }
-        guard missing > 0, !rest.isEmpty else { return first }
-        return first
-            + placementSet(publisher: publisher, wantedBytes: wanted, replicas: missing, candidates: rest).prefix(missing)
+        let damaged = Set(state.withLock { state in candidates.map(\.id).filter { state.replicas[$0].isDamaged } })
+        return PlacedShare(
+            of: device, publisher: keys.identity.key.id, wantedBytes: wanted, largest: targets.largest, candidates: candidates,
+            full: full, damaged: damaged)
     }
 
     private func candidates() -> (candidates: [Candidate], full: Set<DeviceID>) {

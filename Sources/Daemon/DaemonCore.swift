@@ -45,6 +45,7 @@ package final class DaemonCore: Sendable {
     package let keys: HomeKeys
     package let configuration: Configuration
     package let vault: Vault
+    let targets: SnapshotTargets
     let bookFile: PeerBookFile
     package let service: VaultService
     package let orders: OrderFolder
@@ -121,6 +122,7 @@ package final class DaemonCore: Sendable {
         let book: PeerBook
         do {
             vault = try Vault(disk: home.disk, directory: home.vaultDirectory, owner: owner, create: true)
+            targets = SnapshotTargets(configuration, keys, vault)
             try home.disk.makeDirectories(home.ledgerDirectory)
             bookFile = try PeerBookFile(disk: home.disk, directory: home.peersDirectory)
             orders = try OrderFolder(home)

@@ -80,14 +80,14 @@ struct LocalCopy {
         let removed = proven.isEmpty ? [] : try core.vault.replaceByStubs(proven)
         if !removed.isEmpty {
             core.log(
-                "\(describeCount(removed.count, "pack")) are with peers only now, as \(core.configuration.replicas) of them have proven"
+                "\(describeCount(removed.count, "pack")) are with peers only now, as \(core.targets.largest) of them have proven"
             )
         }
         // Others may be let go of where these cannot.
         passedOver = removed.isEmpty && !chosen.isEmpty ? passedOver + chosen.count : 0
         complain(
             removed.isEmpty
-                ? "more of the own backups is here than `local_copy` says, until \(core.configuration.replicas) peers prove that they have it"
+                ? "more of the own backups is here than `local_copy` says, until \(core.targets.largest) peers prove that they have it"
                 : "")
     }
 
@@ -115,7 +115,7 @@ struct LocalCopy {
         let (sessions, replicas) = core.state.withLock { ($0.sessions, $0.replicas) }
         var devices: Set<DeviceID> = []
         return sessions.filter { session in
-            guard let device = session.device, session.isPaired, session.ended == nil, core.keepsForThisNode(session) else {
+            guard let device = session.device, session.isPaired, session.ended == nil, core.share(of: session) != nil else {
                 return false
             }
             return !replicas[device].isDamaged && devices.insert(device).inserted
@@ -125,7 +125,7 @@ struct LocalCopy {
     /// Those of the packs that enough peers prove now, and hold for a snapshot that is committed here and there.
     private func provenPacks(_ packs: [PackID]) throws(VaultError) -> [PackID] {
         let holders = holders()
-        let target = core.configuration.replicas
+        let target = core.targets.largest
         guard holders.count >= target else { return [] }
         var records: [SnapshotRecord] = []
         for id in try core.vault.snapshots() {

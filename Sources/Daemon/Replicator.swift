@@ -47,7 +47,12 @@ struct Replicator {
             do throws(ReplicationError) {
                 if wake.pokes != pokes || !wake.isBackupRunning { try round(device) }
                 failures = 0
-                if wake.isBackupRunning, core.keepsForThisNode(session) { hasSent = try sendAhead(&ahead) } else { ahead = [] }
+                // Which set's they are shows at the commit.
+                if wake.isBackupRunning, core.share(of: session)?.holds(replicas: core.targets.least) == true {
+                    hasSent = try sendAhead(&ahead)
+                } else {
+                    ahead = []
+                }
             } catch {
                 note(error, device)
                 // A peer that goes on failing is asked less and less often.
@@ -94,7 +99,7 @@ struct Replicator {
         if !relies { try deliverOrders(device) }
         let granted = session.agreement.storedThere
         core.updateReplica(device) { $0.grantedBytes = granted }
-        guard core.keepsForThisNode(session) else { return }
+        guard let share = core.share(of: session) else { return }
         let known = core.state.withLock { $0.replicas[device] }
         let before = progress.bytesSent
         // Before the snapshots are listed: a commit that is not over may count on what others make peers keep.
@@ -106,7 +111,9 @@ struct Replicator {
         do throws(ReplicationError) {
             let upload = try SnapshotUpload(
                 from: core.vault, to: session.connection, progress: progress, relay: core.relay(besides: session, progress)
-            ).run(known: known.snapshots, order: order) { id, revision in held[id] = revision }
+            ).run(known: known.snapshots, order: order, wanted: { share.holds(replicas: core.targets[$0]) }) { id, revision in
+                held[id] = revision
+            }
             for (snapshot, reason) in upload.refused.sorted(by: { $0.key < $1.key }) {
                 core.complain(device, "\(session.name) does not take snapshot \(snapshot): \(reason)")
             }

@@ -51,6 +51,40 @@ package func keepers(
     return first + able.map(\.id).filter { damaged.contains($0) && (first.count < replicas || place.contains($0)) }
 }
 
+/// What of a publisher's snapshots one node is to hold: those that are to be on at least so many nodes.
+///
+/// The nodes of a snapshot that is to be on few are all among those of one that is to be on more, so that packs of both are together.
+package struct PlacedShare: Sendable, Hashable {
+    private let least: Int
+
+    /// Nil if it is to hold nothing, even of what is to be on `largest` nodes.
+    ///
+    /// Whoever can hold `wantedBytes`, all of them, comes first; with too few of those, others hold the oldest ones. One that has lost
+    /// something, and does not mend it, keeps its place, and another takes over beside it. `full` are those without room.
+    package init?(
+        of node: DeviceID, publisher: DeviceID, wantedBytes: UInt64, largest: Int, candidates: [Candidate],
+        full: Set<DeviceID>, damaged: Set<DeviceID>
+    ) {
+        let able = candidates.filter { $0.grantedBytes >= wantedBytes && !full.contains($0.id) }
+        let rest = candidates.filter { !able.contains($0) }
+        func holds(_ replicas: Int) -> Bool {
+            let first = keepers(
+                publisher: publisher, wantedBytes: wantedBytes, replicas: replicas, able: able, damaged: damaged)
+            if first.contains(node) { return true }
+            let missing = replicas - first.count { !damaged.contains($0) }
+            guard missing > 0, !rest.isEmpty else { return false }
+            let others = placementSet(
+                publisher: publisher, wantedBytes: wantedBytes, replicas: missing, candidates: rest)
+            return others.prefix(missing).contains(node)
+        }
+        guard let least = (1...max(1, largest)).first(where: holds) else { return nil }
+        self.least = least
+    }
+
+    /// Whether a snapshot that is to be on so many nodes is to be on this one.
+    package func holds(replicas: Int) -> Bool { replicas >= least }
+}
+
 /// The nodes that keep one pack, best first: `replicas` distinct ones of `members`, or all if there are fewer.
 ///
 /// Members are those of the placement set that have room. Own nodes come first; friends share by what they grant. A member that

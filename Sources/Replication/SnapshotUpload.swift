@@ -47,9 +47,10 @@ package struct SnapshotUpload: Sendable {
     /// what is there come first: the oldest.
     ///
     /// `known` are revisions that were seen there before: it saves asking for each record. `committed` is told of each snapshot that is
-    /// found or made committed there, with its revision.
+    /// found or made committed there, with its revision. Of those that are not `wanted` there, only what is there is kept up to date.
     package func run(
-        known: [SnapshotID: UInt64] = [:], order: Order = .bySequence, committed: (SnapshotID, UInt64) -> Void = { _, _ in }
+        known: [SnapshotID: UInt64] = [:], order: Order = .bySequence, wanted: (SnapshotID) -> Bool = { _ in true },
+        committed: (SnapshotID, UInt64) -> Void = { _, _ in }
     ) throws(ReplicationError) -> UploadReport {
         var report = UploadReport()
         let here: [SnapshotID]
@@ -57,7 +58,7 @@ package struct SnapshotUpload: Sendable {
         let there = Set(try peer.snapshots(of: Set(here)))
         var records: [SnapshotRecord] = []
         do {
-            for id in here {
+            for id in here where there.contains(id) || wanted(id) {
                 do throws(VaultError) { records.append(try vault.snapshotRecord(id)) } catch {
                     // One that was forgotten meanwhile is not missed; a damaged one is mended by `check`.
                     if error.code == .damaged { report.refused[id] = "\(error)" } else if error.code != .notFound { throw error }

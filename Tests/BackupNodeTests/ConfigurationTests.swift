@@ -33,6 +33,7 @@ func severalSets() {
         name = "documents"
         paths = ["/home"]
         every = "continuous"
+        replicas = 3
         keep_daily = 3
         before = ["/bin/dump", "--all"]
         [retention]
@@ -52,7 +53,9 @@ func severalSets() {
     #expect(configuration.retention(of: ["/home"]).daily == 3)
     #expect(configuration.retention(of: ["/etc"]).daily == 7)
     #expect(configuration.retention(of: ["/other"]).daily == 7)
-    #expect(configuration.origins["sources.system.at"] == .file("bakare.toml", line: 12))
+    #expect(configuration.replicas(of: ["/home"]) == 3)
+    #expect(configuration.replicas(of: ["/etc"]) == 2 && configuration.replicas(of: ["/home", "/etc"]) == 2)
+    #expect(configuration.origins["sources.system.at"] == .file("bakare.toml", line: 13))
     #expect(configuration.listed.contains { $0.key == "sources.documents.every" && $0.value == "\"continuous\"" })
     #expect(!configuration.listed.contains { $0.key == "sources.paths" })
 }
@@ -70,6 +73,7 @@ func severalSets() {
             "[sources]\nat = [\"24:00\"]",
             "2:6: sources.at takes a list of times of day, as in [\"12:30\", \"22:00\"], not [\"24:00\"]"
         ),
+        ("[sources]\nreplicas = 0", "2:12: sources.replicas takes a whole number from 1 to 16, not 0"),
         ("[sources]\nmax_load = 0", "2:12: sources.max_load takes a load above 0, as in 4 or \"1.5\", not 0"),
         ("[[peers]]\nrole = \"auto\"", "1:1: [peers] stands once, in single brackets"),
     ])

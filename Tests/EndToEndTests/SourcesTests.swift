@@ -83,4 +83,88 @@ import Testing
         #expect(try node.stop().code == 0)
         try home.succeed("check")
     }
+
+    @Test("each goes to as many peers as it says, and what is of no set to as many as `[peers]` says")
+    func ownReplicas() throws {
+        var random = Randomness.forTest("Sources.replicas")
+        let scratch = try Scratch()
+        let base = scratch.path("x").dropLast(2)
+        let home = try Home.make(
+            scratch.path("home"),
+            settings: """
+                [peers]
+                reserve = "1MiB"
+                [[sources]]
+                name = "films"
+                paths = ["\(base)/films"]
+                replicas = 1
+                [[sources]]
+                name = "letters"
+                paths = ["\(base)/letters"]
+                """)
+        try scratch.makeFolder("films").write("film", random.bytes(8_000_000))
+        try scratch.makeFolder("letters").write("letter", "content")
+        try scratch.makeFolder("other").write("a", "more")
+        let node = try RunningNode(home)
+        var friends: [RunningNode] = []
+        for name in ["one", "two"] {
+            let friend = try Home.make(scratch.path(name), settings: onePeer)
+            try pair(home, friend)
+            friends.append(try RunningNode(friend))
+        }
+        try wait("both have agreed to keep something") {
+            try home.succeed("peers", "--json").array().count { $0["offered_bytes"] as? Int ?? 0 > 0 } == 2
+        }
+        func counts(_ reports: [[String: Any]]) -> [[Int]] {
+            reports.map { [$0["replicas"] as? Int ?? -1, $0["target"] as? Int ?? -1] }
+        }
+        let reports = try home.expect(0, ["backup", "--wait", "--json"]).array()
+        #expect(counts(reports) == [[1, 1], [2, 2]])
+        let other = try home.expect(0, ["backup", "--wait", "--json", scratch.path("other")]).object()
+        #expect(counts([other]) == [[2, 2]])
+        #expect(try counts(home.succeed("snapshots", "--json").array()) == [[1, 1], [2, 2], [2, 2]])
+        let used = try home.succeed("peers", "--json").array().compactMap { $0["used_bytes"] as? Int }.sorted()
+        #expect(used.count == 2 && used[0] < 4_000_000 && used[1] > 8_000_000)
+        let status = try home.succeed("status", "--json").object()
+        #expect(status["protected"] as? Bool == true)
+        let sets = status["source_sets"] as? [[String: Any]] ?? []
+        #expect(sets.compactMap { $0["replicas"] as? Int } == [1, 2])
+        #expect(try home.succeed("status").text.contains("of 2 (films 1) besides this node"))
+        // Asked for more, it goes to the other as well, with what was there before.
+        #expect(try node.stop().code == 0)
+        try home.configure("[peers]\nreserve = \"1MiB\"\n[sources]\npaths = [\"\(base)/films\"]\n")
+        try node.restart()
+        try wait("the films are on two") { try counts(home.succeed("snapshots", "--json").array()).first == [2, 2] }
+        #expect(try node.stop().code == 0)
+        for friend in friends { try friend.stop() }
+    }
+
+    @Test(
+        "a snapshot is on a peer before the index of names follows",
+        .enabled(if: Mount.isPossible && access("/dev/fuse", R_OK | W_OK) == 0, "needs root and FUSE"))
+    func peersFirst() throws {
+        let scratch = try Scratch()
+        let home = try Home.make(scratch.path("home"), settings: onePeer)
+        let other = try Home.make(scratch.path("other"), settings: onePeer)
+        let source = try scratch.makeFolder("source")
+        try source.write("a", "content")
+        let node = try RunningNode(home)
+        try pair(home, other)
+        let friend = try RunningNode(other)
+        try wait("the nodes meet") { try online(home).count == 1 }
+        try home.expect(0, ["backup", "--wait", scratch.path("source")])
+        // Whoever goes for the index waits for as long as this stands.
+        let server = try HungFileSystem(at: home.path + "/ledger/names")
+        try source.write("b", "saved")
+        let backup = try home.start("backup", scratch.path("source"))
+        do {
+            try wait("the peer has it", seconds: 15) { try replicas(home) == [1, 1] }
+            #expect(!backup.endsWithin(seconds: 0.1))
+        } catch { Issue.record(error) }
+        server.end()
+        #expect(try backup.finish().code == 0)
+        #expect(try home.succeed("find", "b", "--json").text.contains("source/b"))
+        #expect(try node.stop().code == 0)
+        try friend.stop()
+    }
 }

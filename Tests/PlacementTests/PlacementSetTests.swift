@@ -112,4 +112,30 @@ struct PlacementSetTests {
         #expect(calm.allSatisfy { kept.contains($0) || !damaged.contains($0) })
         if able.count - damaged.count < replicas { #expect(damaged.isSubset(of: kept)) }
     }
+
+    @Test(
+        "what is to be on few nodes is on nodes that hold all the others, whatever others want",
+        arguments: 0..<200 as Range<UInt64>)
+    func shares(seed: UInt64) {
+        var choices = Choices(seed: seed)
+        let all = candidates(&choices, choices.below(8))
+        let damaged = Set(all.map(\.id).filter { _ in choices.below(4) == 0 })
+        let full = Set(all.map(\.id).filter { _ in choices.below(4) == 0 })
+        func holding(_ replicas: Int, largest: Int, _ damaged: Set<DeviceID>) -> Set<DeviceID> {
+            Set(
+                all.map(\.id).filter { node in
+                    PlacedShare(
+                        of: node, publisher: publisher, wantedBytes: 700, largest: largest, candidates: all, full: full,
+                        damaged: damaged)?.holds(replicas: replicas) == true
+                })
+        }
+        let usable = all.filter { $0.grantedBytes > 0 }.count
+        for replicas in 1...5 {
+            let holders = holding(replicas, largest: 5, damaged)
+            #expect(holders == holding(replicas, largest: replicas, damaged))
+            #expect(holders.isSubset(of: holding(replicas + 1, largest: 6, damaged)))
+            #expect(holders.count >= min(replicas, usable))
+            #expect(holding(replicas, largest: 5, []).count == min(replicas, usable))
+        }
+    }
 }

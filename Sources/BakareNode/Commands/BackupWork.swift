@@ -77,8 +77,10 @@ struct BackupWork {
 
     /// Lets the running node know; with `--wait`, until enough peers have the snapshot.
     private func replicate(_ report: BackupReport, _ waits: Bool) throws(NodeError) -> ReplicaCount {
-        let target = node.configuration.replicas
-        guard let snapshot = report.snapshot else { return ReplicaCount(replicas: 0, target: target) }
+        guard let snapshot = report.snapshot else {
+            return ReplicaCount(replicas: 0, target: node.configuration.replicas)
+        }
+        let target = node.targets[snapshot]
         guard waits else { return node.replicaCounts(now: currentTime())[snapshot] }
         guard let running else {
             session.warn("--wait: no node runs on this home, so that only this one has the snapshot; run `bakare-node start`")

@@ -18,7 +18,7 @@ struct SnapshotsCommand: NodeCommand {
         let node = try session.node(writing: false)
         let snapshots = try session.snapshots(of: node)
         let replicas = node.replicaCounts(now: currentTime())
-        session.answer(.array(snapshots.map { $0.json(replicas[$0.id]) }))
+        session.answer(.array(snapshots.map { $0.json(replicas[$0]) }))
         if snapshots.isEmpty {
             session.say("no snapshots yet; make one with `bakare-node backup PATH`")
             return .done
@@ -36,8 +36,7 @@ struct SnapshotsCommand: NodeCommand {
             table.add([
                 String(snapshot.id.hex.prefix(8)), CalendarTime.local(snapshot.time).minuteText, snapshot.host,
                 describeCount(snapshot.files), describeBytes(snapshot.bytes),
-                "\(replicas[snapshot.id].replicas)/\(replicas[snapshot.id].target)",
-                paths,
+                "\(replicas[snapshot].replicas)/\(replicas[snapshot].target)", paths,
             ])
         }
         for line in table.lines() { session.say(line) }
