@@ -37,11 +37,12 @@ package struct NameChange: Hashable, Sendable {
 /// Bounds of the index's files. Sizes are in bytes.
 enum NameLimits {
     /// A block of names ends when it has this much.
-    static let blockTargetBytes = 64 << 10
+    static let blockTargetBytes = 32 << 10
     static let namesPlainBytesMax = 256 << 10
     /// A block of states ends when it has this much.
     static let statesTargetBytes = 256 << 10
     static let statesPlainBytesMax = 4 << 20
+    static let sketchPlainBytesMax = 4 << 20
     static let tablePlainBytesMax = 32 << 20
     static let manifestBytesMax = 32 << 20
     static let blocksMax = 1 << 20

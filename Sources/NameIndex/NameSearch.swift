@@ -56,9 +56,11 @@ package struct NameSearch: Sendable {
     /// The snapshots that are in the index and still there, the newest last.
     package var snapshots: [NameManifest.Snapshot] { ages.map { manifest.snapshots[$0] } }
 
-    /// The best `limit` paths, the best first; of equal ones the shorter, then by path. Nil when `isCancelled` said so.
+    /// The best `limit` paths, the best first; of equal ones the shorter, then by path. Nil when `isCancelled` said so. With `readingAll` no
+    /// sketch is asked, and every name read: for tests.
     package func run(
-        _ query: NameQuery, _ filter: NameFilter, limit: Int, isCancelled: @escaping @Sendable () -> Bool = { false }
+        _ query: NameQuery, _ filter: NameFilter, limit: Int, readingAll: Bool = false,
+        isCancelled: @escaping @Sendable () -> Bool = { false }
     ) throws(NameIndexError) -> [NameMatch]? {
         let limit = min(limit, NameSearch.limitMax)
         guard limit > 0 else { return [] }
@@ -74,12 +76,13 @@ package struct NameSearch: Sendable {
         while true {
             guard
                 let found = try candidates(
-                    query, filter, isRelevant, limit: wanted, allowingTypos: false, isCancelled)
+                    query, filter, isRelevant, limit: wanted, allowingTypos: false, readingAll, isCancelled)
             else { return nil }
             var best = found
             if query.mayHoldTypo, (best.first?.score ?? 0) < query.runScore {
                 guard
-                    let more = try candidates(query, filter, isRelevant, limit: wanted, allowingTypos: true, isCancelled)
+                    let more = try candidates(
+                        query, filter, isRelevant, limit: wanted, allowingTypos: true, readingAll, isCancelled)
                 else { return nil }
                 best = more
             }
@@ -91,233 +94,184 @@ package struct NameSearch: Sendable {
     }
 
     /// The best paths of all segments, which may be in none of the selected snapshots.
+    ///
+    /// First the sketches tell the best rank that any path of each block can have; then the blocks are searched in that order, until none
+    /// that is left can hold a path as good as the `limit` found.
     private func candidates(
-        _ query: NameQuery, _ filter: NameFilter, _ isRelevant: [Bool], limit: Int, allowingTypos: Bool,
+        _ query: NameQuery, _ filter: NameFilter, _ isRelevant: [Bool], limit: Int, allowingTypos: Bool, _ readingAll: Bool,
         _ isCancelled: @escaping @Sendable () -> Bool
     ) throws(NameIndexError) -> [NameCandidate]? {
         let work = segments.flatMap { segment in filter.blocks(of: segment.table).map { (segment: segment, block: $0) } }
-        let shared = SearchShared()
+        let shared = SearchShared(limit: limit)
         var workers: [SearchWorker] = []
         for _ in 0..<min(threads, max(1, work.count)) {
             workers.append(
                 try SearchWorker(
-                    PathScan(query, allowingTypos: allowingTypos), filter, isRelevant, limit: limit, store.cipher, shared))
+                    PathScan(query, allowingTypos: allowingTypos),
+                    SketchScan(query, allowingTypos: allowingTypos, readingAll: readingAll, store.cipher),
+                    filter,
+                    isRelevant, store.cipher, shared))
         }
+        try each(work.indices, workers, shared, isCancelled) { worker, number throws(NameIndexError) in
+            try worker.rank(work[number].segment, work[number].block, number)
+            return true
+        }
+        if shared.isOver { return nil }
+        let ranked = workers.flatMap(\.ranks).sorted { ($1.rank, $0.number) < ($0.rank, $1.number) }
         let needsStates = filter.looksAtStates || isRelevant.contains(false)
+        // At first only paths that promise much: those found are mostly better than what the others promise.
+        var guess = NameSearch.guess(query, workers, limit: limit)
+        while true {
+            let least = guess
+            try each(ranked.indices, workers, shared, isCancelled) { worker, place throws(NameIndexError) in
+                let next = ranked[place]
+                // All that follow are no better.
+                guard next.rank >= max(least, shared.threshold.load(ordering: .relaxed)) else { return false }
+                let part = work[next.number]
+                try worker.search(part.segment, part.block, needsStates: needsStates, guess: least)
+                return true
+            }
+            if shared.isOver { return nil }
+            var all = shared.candidates.sorted(by: NameCandidate.isBetter)
+            if all.count > limit { all.removeLast(all.count - limit) }
+            if guess == 0 || all.count == limit && (all.last?.rank ?? 0) >= guess { return all }
+            guess = 0
+            shared.restart()
+        }
+    }
+
+    /// A rank that so many paths may have that the best are probably among them; 0 if there are not as many.
+    private static func guess(_ query: NameQuery, _ workers: [SearchWorker], limit: Int) -> UInt64 {
+        let wanted = 2048 * limit
+        var count = 0
+        for (loss, paths) in sum(workers.map(\.histogram)).enumerated() {
+            count += paths
+            // No path that loses more has this rank.
+            if count >= wanted { return NameCandidate.rank(query.bestScore - 3 * loss - 2, Int(UInt32.max)) }
+        }
+        return 0
+    }
+
+    private static func sum(_ histograms: [[Int]]) -> [Int] {
+        var sum = histograms.first ?? []
+        for histogram in histograms.dropFirst() { for (index, count) in histogram.enumerated() { sum[index] += count } }
+        return sum
+    }
+
+    /// Has the workers, each a thread, do every part of some work, in about this order; each until `body` says that the rest is not wanted.
+    private func each(
+        _ parts: Range<Int>, _ workers: [SearchWorker], _ shared: SearchShared, _ isCancelled: @escaping @Sendable () -> Bool,
+        _ body: @escaping @Sendable (SearchWorker, Int) throws(NameIndexError) -> Bool
+    ) throws(NameIndexError) {
+        shared.next.store(parts.lowerBound, ordering: .relaxed)
         @Sendable func run(_ worker: SearchWorker) {
             while true {
                 let next = shared.next.add(1, ordering: .relaxed).oldValue
-                guard next < work.count, !shared.isOver else { return }
+                guard next < parts.upperBound, !shared.isOver else { return }
                 if isCancelled() { return shared.cancel() }
                 do throws(NameIndexError) {
-                    try worker.search(work[next].segment, work[next].block, needsStates: needsStates)
+                    guard try body(worker, next) else { return }
                 } catch { shared.fail(error) }
             }
         }
         var running: [WorkerThread] = []
-        for worker in workers.dropFirst() {
+        for worker in workers.dropFirst().prefix(max(0, parts.count - 1)) {
             let handed = HandedWorker(worker: worker)
             if let thread = WorkerThread(name: "find", { run(handed.worker) }) { running.append(thread) }
         }
         if let first = workers.first { run(first) }
         for thread in running { thread.join() }
         if let error = shared.error { throw error }
-        if shared.isOver { return nil }
-        var all = workers.flatMap(\.best.candidates).sorted(by: NameCandidate.isBetter)
-        if all.count > limit { all.removeLast(all.count - limit) }
-        return all
     }
 
     /// The versions of the best candidates.
     private func resolve(
         _ candidates: [NameCandidate], _ filter: NameFilter, _ isSelected: [Bool], limit: Int
     ) throws(NameIndexError) -> [NameMatch] {
-        var cursors: [NameCursor] = []
-        for segment in segments { cursors.append(try NameCursor(segment, store.cipher)) }
+        var lookups: [[NameLookup]] = []
+        for _ in 0..<threads {
+            var own: [NameLookup] = []
+            for segment in segments { own.append(try NameLookup(segment, store.cipher)) }
+            lookups.append(own)
+        }
         var results: [NameMatch] = []
-        // In parts, the best first; each part by path, so that a block is opened once.
+        // In parts, the best first; each part by path, so that a block is opened once by each thread.
         var start = 0
         var seen: Set<RawPath> = []
         while start < candidates.count, results.count < limit {
             let part = candidates[start..<min(candidates.count, start + max(limit, 64))]
             start = part.endIndex
-            var found: [(candidate: NameCandidate, match: NameMatch)] = []
-            for candidate in part.sorted(by: { $0.path < $1.path }) where seen.insert(candidate.path).inserted {
-                var changes: [NameChange] = []
-                for cursor in cursors {
-                    let more = try candidate.path.bytes.withPathBytes { path throws(NameIndexError) in try cursor.find(path) }
-                    if let more { changes += more }
-                }
-                changes.sort { $0.ordinal < $1.ordinal }
-                let states = history.states(changes)
-                let holders = ages.filter { isSelected[$0] && states[$0].map(filter.allows) ?? false }
-                guard let last = holders.last, let state = states[last] else { continue }
-                found.append(
-                    (
-                        candidate,
-                        NameMatch(
-                            path: candidate.path, score: candidate.score, state: state,
-                            snapshots: holders.map { manifest.snapshots[$0].id },
-                            isDeleted: heads.allSatisfy { states[$0] == nil })
-                    ))
+            let paths = part.sorted { $0.path < $1.path }.filter { seen.insert($0.path).inserted }
+            let each = (paths.count + threads - 1) / threads
+            var resolvers: [NameResolver] = []
+            for (index, first) in stride(from: 0, to: paths.count, by: max(1, each)).enumerated() {
+                resolvers.append(
+                    NameResolver(Array(paths[first..<min(paths.count, first + each)]), lookups[index]) { candidate, changes in
+                        match(candidate, changes, filter, isSelected)
+                    })
             }
-            found.sort { NameCandidate.isBetter($0.candidate, $1.candidate) }
+            var running: [WorkerThread] = []
+            for resolver in resolvers.dropFirst() {
+                let handed = HandedWorker(worker: resolver)
+                if let thread = WorkerThread(name: "find", { handed.worker.run() }) {
+                    running.append(thread)
+                } else {
+                    resolver.run()
+                }
+            }
+            resolvers.first?.run()
+            for thread in running { thread.join() }
+            if let error = resolvers.lazy.compactMap(\.error).first { throw error }
+            let found = resolvers.flatMap(\.found).sorted { NameCandidate.isBetter($0.candidate, $1.candidate) }
             results += found.map(\.match)
         }
         return Array(results.prefix(limit))
     }
-}
 
-private struct HandedWorker: @unchecked Sendable {
-    // SAFETY: used by the one thread that it is handed to, until that thread is joined.
-    let worker: SearchWorker
-}
-
-/// A path that the query matches.
-struct NameCandidate: Sendable {
-    let score: Int
-    let path: RawPath
-
-    /// What orders candidates, but for equal ones: the higher the better.
-    static func rank(_ score: Int, _ bytes: Int) -> UInt64 {
-        UInt64(UInt32(clamping: score)) << 32 | UInt64(UInt32.max - UInt32(clamping: bytes))
-    }
-
-    var rank: UInt64 { NameCandidate.rank(score, path.bytes.count) }
-
-    static func isBetter(_ a: NameCandidate, _ b: NameCandidate) -> Bool { a.rank != b.rank ? a.rank > b.rank : a.path < b.path }
-}
-
-/// The best so far, the worst of them at hand: a heap.
-struct BestCandidates {
-    let limit: Int
-    private(set) var candidates: [NameCandidate] = []
-
-    init(limit: Int) { self.limit = limit }
-
-    /// Nil while there is room.
-    var worst: NameCandidate? { candidates.count < limit ? nil : candidates.first }
-
-    mutating func add(_ candidate: NameCandidate) {
-        if candidates.count < limit {
-            candidates.append(candidate)
-            var index = candidates.count - 1
-            while index > 0, NameCandidate.isBetter(candidates[(index - 1) / 2], candidates[index]) {
-                candidates.swapAt(index, (index - 1) / 2)
-                index = (index - 1) / 2
-            }
-            return
-        }
-        guard let worst = candidates.first, NameCandidate.isBetter(candidate, worst) else { return }
-        candidates[0] = candidate
-        var index = 0
-        while true {
-            var least = index
-            for child in [2 * index + 1, 2 * index + 2] where child < candidates.count {
-                if NameCandidate.isBetter(candidates[least], candidates[child]) { least = child }
-            }
-            if least == index { return }
-            candidates.swapAt(index, least)
-            index = least
-        }
+    /// Nil when no version of it is wanted.
+    private func match(
+        _ candidate: NameCandidate, _ changes: [NameChange], _ filter: NameFilter, _ isSelected: [Bool]
+    ) -> NameMatch? {
+        let states = history.states(changes.sorted { $0.ordinal < $1.ordinal })
+        let holders = ages.filter { isSelected[$0] && states[$0].map(filter.allows) ?? false }
+        guard let last = holders.last, let state = states[last] else { return nil }
+        return NameMatch(
+            path: candidate.path, score: candidate.score, state: state, snapshots: holders.map { manifest.snapshots[$0].id },
+            isDeleted: heads.allSatisfy { states[$0] == nil })
     }
 }
 
-/// What the workers of one search share.
-final class SearchShared: Sendable {
-    let next = Atomic<Int>(0)
-    /// No candidate of a lower rank is wanted.
-    let threshold = Atomic<UInt64>(0)
-    private let end = Mutex<(isOver: Bool, error: NameIndexError?)>((false, nil))
-    private let over = Atomic<Bool>(false)
-
-    var isOver: Bool { over.load(ordering: .relaxed) }
-    var error: NameIndexError? { end.withLock { $0.error } }
-
-    func cancel() { over.store(true, ordering: .relaxed) }
-
-    func fail(_ error: NameIndexError) {
-        end.withLock { if $0.error == nil { $0.error = error } }
-        cancel()
-    }
-}
-
-/// One thread's part of a search.
-final class SearchWorker {
-    private let scan: PathScan
-    private let filter: NameFilter
-    private let isRelevant: [Bool]
-    private let shared: SearchShared
-    private let names: BlockBuffer
-    private let states: BlockBuffer
-    private let rows = ScoreRows()
-    private(set) var best: BestCandidates
-    private var allowed: [Bool] = []
-    private var changes: [NameChange] = []
-    /// No path has more.
-    private let bestScore: Int
+/// One thread's part of telling the versions of what was found.
+private final class NameResolver {
+    private let candidates: [NameCandidate]
+    private let lookups: [NameLookup]
+    private let match: (NameCandidate, [NameChange]) -> NameMatch?
+    private(set) var found: [(candidate: NameCandidate, match: NameMatch)] = []
+    private(set) var error: NameIndexError?
 
     init(
-        _ scan: PathScan, _ filter: NameFilter, _ isRelevant: [Bool], limit: Int, _ cipher: NameIndexCipher,
-        _ shared: SearchShared
-    ) throws(NameIndexError) {
-        self.scan = scan
-        bestScore = scan.terms.reduce(0) { $0 + Score.best($1.lowered.count) }
-        self.filter = filter
-        self.isRelevant = isRelevant
-        self.shared = shared
-        names = BlockBuffer(try PieceOpener(cipher))
-        states = BlockBuffer(try PieceOpener(cipher))
-        best = BestCandidates(limit: limit)
+        _ candidates: [NameCandidate], _ lookups: [NameLookup], _ match: @escaping (NameCandidate, [NameChange]) -> NameMatch?
+    ) {
+        self.candidates = candidates
+        self.lookups = lookups
+        self.match = match
     }
 
-    func search(_ segment: NameSegment, _ block: Int, needsStates: Bool) throws(NameIndexError) {
-        var reader = NameReader(try segment.names(block, names))
-        scan.reset()
-        allowed.removeAll(keepingCapacity: true)
-        var index = 0
-        do throws(FormatError) {
-            while let name = try reader.next() {
-                let isFound = scan.advance(name.shared, name.suffix)
-                if isFound || scan.isNearlyFound() {
-                    if needsStates, allowed.isEmpty { try readStates(segment, block) }
-                    if !needsStates || index < allowed.count && allowed[index] { consider(isExact: isFound) }
+    func run() {
+        do throws(NameIndexError) {
+            for candidate in candidates {
+                var changes: [NameChange] = []
+                for lookup in lookups {
+                    let more = try candidate.path.bytes.withPathBytes { path throws(NameIndexError) in try lookup.find(path) }
+                    if let more { changes += more }
                 }
-                index &+= 1
+                if let match = match(candidate, changes) { found.append((candidate, match)) }
             }
-        } catch { throw NameIndexError(error) }
+        } catch { self.error = error }
     }
+}
 
-    /// Which paths of a block have a version that may be wanted.
-    private func readStates(_ segment: NameSegment, _ block: Int) throws(FormatError) {
-        let bytes: UnsafeRawBufferPointer
-        do { bytes = try segment.states(block, states) } catch { throw FormatError(.checksum, "states of names") }
-        var reader = try StatesReader(bytes)
-        for _ in 0..<segment.table.blocks[block].entries {
-            try reader.next(&changes)
-            allowed.append(
-                changes.contains { change in
-                    guard let state = change.state, Int(change.ordinal) < isRelevant.count else { return false }
-                    return isRelevant[Int(change.ordinal)] && filter.allows(state)
-                })
-        }
-    }
-
-    private func consider(isExact: Bool) {
-        let threshold = shared.threshold.load(ordering: .relaxed)
-        let bytes = scan.rawCount
-        if NameCandidate.rank(bestScore, bytes) < threshold { return }
-        if isExact, !scan.hasAnyRun(), NameCandidate.rank(scan.bound(), bytes) < threshold { return }
-        guard let score = scan.score(rows), NameCandidate.rank(score, bytes) >= threshold else { return }
-        let path = UnsafeRawBufferPointer(start: scan.raw, count: bytes)
-        guard filter.allows(path) else { return }
-        best.add(NameCandidate(score: score, path: RawPath(bytes: Array(path))))
-        guard let worst = best.worst?.rank else { return }
-        var seen = threshold
-        while worst > seen {
-            let (exchanged, original) = shared.threshold.weakCompareExchange(expected: seen, desired: worst, ordering: .relaxed)
-            if exchanged { break }
-            seen = original
-        }
-    }
+private struct HandedWorker<Worker>: @unchecked Sendable {
+    // SAFETY: used by the one thread that it is handed to, until that thread is joined.
+    let worker: Worker
 }

@@ -284,13 +284,25 @@ final class PathScan {
         return sum
     }
 
-    /// The score of all terms together; nil when one is not found, as its case is not right.
+    /// What ``bound()`` knows of a term: which of its bytes stand right behind the byte before them, and which where there is a bonus, as bits.
+    func marks(_ term: Int) -> (pairs: UInt64, edges: UInt64) {
+        rate()
+        return (pairs[term][count], edges[term][count])
+    }
+
+    /// Whether the lowered path holds a byte.
+    func holds(_ byte: UInt8) -> Bool { memchr(lowered, Int32(byte), count) != nil }
+
+    /// The score of all terms together; nil when one is not found: as its case is not right, or it has to stand there as it is.
     func score(_ rows: ScoreRows) -> Int? {
         rate()
         let start = nameStart
         var sum = 0
         for (index, term) in terms.enumerated() {
-            var best = isFound(index) ? score(term.kept, term.lowered, term.isSensitive, start, rows) : nil
+            var best: Int?
+            if isFound(index) {
+                best = term.isExact ? runScore(term, start) : score(term.kept, term.lowered, term.isSensitive, start, rows)
+            }
             if near != nil, term.mayHoldTypo, hasRun(index) {
                 for variant in term.variants {
                     guard let score = score(variant.kept, variant.lowered, term.isSensitive, start, rows) else { continue }
@@ -301,6 +313,27 @@ final class PathScan {
             sum += best
         }
         return sum
+    }
+
+    /// The best score of a term that stands in one run, as it is; nil when it does not.
+    private func runScore(_ term: NameQuery.Term, _ nameStart: Int) -> Int? {
+        (term.isSensitive ? term.kept : term.lowered).withUnsafeBufferPointer { pattern in
+            let text = UnsafePointer(term.isSensitive ? kept : lowered)
+            guard let first = pattern.baseAddress else { return Int?.none }
+            var best: Int?
+            var start = 0
+            while count - start >= pattern.count,
+                let hit = memchr(text + start, Int32(first.pointee), count - start - pattern.count + 1)
+            {
+                start = UnsafeRawPointer(text).distance(to: UnsafeRawPointer(hit))
+                if memcmp(hit, first, pattern.count) == 0 {
+                    let score = Score.run(bonus + start, pattern.count) + (start >= nameStart ? Score.lastComponent : 0)
+                    best = max(best ?? score, score)
+                }
+                start += 1
+            }
+            return best
+        }
     }
 
     private func score(_ kept: [UInt8], _ lowered: [UInt8], _ isSensitive: Bool, _ nameStart: Int, _ rows: ScoreRows) -> Int? {

@@ -11,6 +11,7 @@ enum PieceKind: UInt8 {
     case states = 1
     case table = 2
     case manifest = 3
+    case sketch = 4
 }
 
 /// 16 random bytes: the name of a segment's file, and what its pieces are bound to.
@@ -65,13 +66,14 @@ final class PieceSealer {
         self.compressor = compressor
     }
 
+    /// A sketch is not compressed: it would take longer to read, and hardly be smaller.
     func seal(_ plain: [UInt8], _ id: SegmentID, _ kind: PieceKind, _ number: Int) -> [UInt8] {
         let room = max(Compressor.outputBytesMax(plain.count), plain.count) + 1
         if buffer.count < room { buffer = [UInt8](repeating: 0, count: room) }
         let count = buffer.withUnsafeMutableBytes { buffer in
             plain.withUnsafeBytes { plain -> Int in
                 let output = UnsafeMutableRawBufferPointer(rebasing: buffer[1...])
-                if let count = compressor.compress(plain, into: output) {
+                if kind != .sketch, let count = compressor.compress(plain, into: output) {
                     buffer[0] = CompressionMethod.zstd.rawValue
                     return count + 1
                 }
@@ -111,7 +113,8 @@ final class PieceOpener {
         if sealed.count < range.count {
             for buffer in [sealed, opened] { buffer.deallocate() }
             sealed = .allocate(byteCount: range.count, alignment: 64)
-            opened = .allocate(byteCount: range.count, alignment: 64)
+            // What is used in place is read in runs of 16.
+            opened = .allocate(byteCount: range.count + 64, alignment: 64)
         }
         let target = UnsafeMutableRawBufferPointer(rebasing: sealed[..<range.count])
         let count: Int
@@ -120,11 +123,11 @@ final class PieceOpener {
         return UnsafeRawBufferPointer(target)
     }
 
-    /// Opens what was read into `plain`, which it must fill.
+    /// Opens what was read; into `plain`, which it must fill, unless it is stored as it is: then it is valid until the next is opened.
     func open(
         _ piece: UnsafeRawBufferPointer, _ id: SegmentID, _ kind: PieceKind, _ number: Int,
         into plain: UnsafeMutableRawBufferPointer
-    ) throws(NameIndexError) {
+    ) throws(NameIndexError) -> UnsafeRawBufferPointer {
         do {
             let count = try pieceBinding(id, kind, number).withUnsafeBytes { binding in
                 try cipher.open(piece, associated: binding, into: opened)
@@ -134,11 +137,12 @@ final class PieceOpener {
             switch CompressionMethod(rawValue: opened[0]) {
             case .stored:
                 guard payload.count == plain.count else { throw FormatError(.inconsistent, "name index") }
-                plain.copyMemory(from: payload)
+                return payload
             case .zstd:
                 guard try decompressor.decompress(payload, into: plain) == plain.count else {
                     throw FormatError(.inconsistent, "name index")
                 }
+                return UnsafeRawBufferPointer(plain)
             case nil: throw FormatError(.unknown, "name index")
             }
         } catch { throw NameIndexError(.damaged, "\(error)") }

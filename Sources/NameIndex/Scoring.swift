@@ -27,6 +27,18 @@ enum Score {
 
     /// The least that a match of neighbouring letters has.
     static func run(_ count: Int) -> Int { count * match + (count - 1) * consecutive }
+
+    /// Of `count` neighbouring letters with these bonuses.
+    static func run(_ bonus: UnsafePointer<UInt8>, _ count: Int) -> Int {
+        var first = Int(bonus[0])
+        var sum = count * match + first * firstFactor
+        for index in 1..<max(1, count) {
+            let own = Int(bonus[index])
+            if own >= boundary, own > first { first = own }
+            sum += max(own, consecutive, first)
+        }
+        return sum
+    }
 }
 
 /// Classes of bytes, in fzf's order.

@@ -33,8 +33,8 @@ package final class NameSegment: Sendable {
         let plain = UnsafeMutableRawBufferPointer.allocate(byteCount: place.plainBytes, alignment: 16)
         defer { plain.deallocate() }
         let sealed = try opener.read(file, place.offset..<place.offset + place.sealedBytes)
-        try opener.open(sealed, id, .table, 0, into: plain)
-        do { table = try NameTable(decoding: UnsafeRawBufferPointer(plain), end: place.offset) } catch {
+        let opened = try opener.open(sealed, id, .table, 0, into: plain)
+        do { table = try NameTable(decoding: opened, end: place.offset) } catch {
             throw NameIndexError(error)
         }
     }
@@ -54,6 +54,16 @@ package final class NameSegment: Sendable {
         return (Int(offset), Int(sealed), Int(plain))
     }
 
+    /// Whether a sketch can be read to its end.
+    package static func isSketch(_ bytes: UnsafeRawBufferPointer, entries: Int) -> Bool {
+        do throws(FormatError) {
+            var reader = try SketchReader(bytes, entries: entries)
+            while try reader.next() != nil {}
+            _ = try reader.rest()
+            return true
+        } catch { return false }
+    }
+
     /// Reads the names of a block into `buffer`; valid until that is used again.
     func names(_ number: Int, _ buffer: BlockBuffer) throws(NameIndexError) -> UnsafeRawBufferPointer {
         let block = table.blocks[number]
@@ -66,6 +76,15 @@ package final class NameSegment: Sendable {
         let block = table.blocks[number]
         let start = block.offset + block.sealedNames
         return try buffer.fill(file, start..<start + block.sealedStates, plainBytes: block.plainStates, id, .states, number)
+    }
+
+    /// Reads the sketch of a block into `buffer`; valid until that is used again.
+    func sketch(_ number: Int, _ buffer: BlockBuffer) throws(NameIndexError) -> UnsafeRawBufferPointer {
+        let block = table.blocks[number]
+        let start = block.offset + block.sealedNames + block.sealedStates
+        return try buffer.fill(
+            file, start..<start + block.plainSketch + NameTable.pieceOverheadBytes, plainBytes: block.plainSketch, id, .sketch,
+            number)
     }
 }
 
@@ -86,8 +105,7 @@ final class BlockBuffer {
             plain = .allocate(byteCount: plainBytes + 64, alignment: 64)
         }
         let target = UnsafeMutableRawBufferPointer(rebasing: plain[..<plainBytes])
-        try opener.open(try opener.read(file, range), id, kind, number, into: target)
-        return UnsafeRawBufferPointer(target)
+        return try opener.open(try opener.read(file, range), id, kind, number, into: target)
     }
 }
 
@@ -145,22 +163,5 @@ final class NameCursor {
             }
         } catch { throw NameIndexError(error) }
         return true
-    }
-
-    /// The changes of `path`, if this segment has it.
-    func find(_ wanted: UnsafeRawBufferPointer) throws(NameIndexError) -> [NameChange]? {
-        guard !segment.table.blocks.isEmpty else { return nil }
-        let block = segment.table.block(for: wanted)
-        let isAhead = nextBlock == block + 1 && !path.isEmpty && path.withUnsafeBytes { comparePaths($0, wanted) } <= 0
-        if !isAhead {
-            try seek(block: block)
-            guard try next() else { return nil }
-        }
-        while true {
-            let order = path.withUnsafeBytes { comparePaths($0, wanted) }
-            if order == 0 { return changes }
-            if order > 0 { return nil }
-            guard left > 0, try next() else { return nil }
-        }
     }
 }

@@ -2,21 +2,22 @@ package import BackupFormat
 
 // A segment's file:
 //
-//     head, 32 bytes | names and states of block 0 | names and states of block 1 | … | table | trailer, 32 bytes
+//     head, 32 bytes | names, states and sketch of block 0 | those of block 1 | … | table | trailer, 32 bytes
 //
-//     head:     0  magic "bakareN1"     8  version (1), u32     12  zero, u32     16  id, 16 bytes
+//     head:     0  magic "bakareN1"     8  version (2), u32     12  zero, u32     16  id, 16 bytes
 //     trailer:  0  offset of the table, u64     8  its sealed bytes, u64     16  its plain bytes, u64     24  magic "bakareNt"
 //
 // All between are pieces (`Piece`). docs/FORMAT.md says what is in them.
 
 /// One block in a segment's table. Sizes are in bytes.
 package struct NameBlock: Hashable, Sendable {
-    /// Where its names begin in the file; its states follow.
+    /// Where its names begin in the file; its states follow, and its sketch, which is 41 bytes longer when sealed.
     package var offset: Int
     package var sealedNames: Int
     package var sealedStates: Int
     package var plainNames: Int
     package var plainStates: Int
+    package var plainSketch: Int
     package var entries: Int
     package var firstPath: RawPath
 }
@@ -27,7 +28,7 @@ package struct NameTable: Hashable, Sendable {
     static let trailerBytes = 32
     static let headMagic = Array("bakareN1".utf8)
     static let trailerMagic = Array("bakareNt".utf8)
-    static let version: UInt32 = 1
+    static let version: UInt32 = 2
 
     package var blocks: [NameBlock]
     package var entries: Int { blocks.reduce(0) { $0 + $1.entries } }
@@ -38,9 +39,9 @@ package struct NameTable: Hashable, Sendable {
         var writer = ByteWriter()
         writer.count(blocks.count)
         for block in blocks {
-            for number in [block.sealedNames, block.sealedStates, block.plainNames, block.plainStates, block.entries] {
-                writer.count(number)
-            }
+            for number in [
+                block.sealedNames, block.sealedStates, block.plainNames, block.plainStates, block.plainSketch, block.entries,
+            ] { writer.count(number) }
             writer.byteString(block.firstPath.bytes)
         }
         return writer.bytes
@@ -56,10 +57,12 @@ package struct NameTable: Hashable, Sendable {
             let sealedStates = try reader.count(limit: NameLimits.statesPlainBytesMax + NameTable.pieceOverheadBytes)
             let plainNames = try reader.count(limit: NameLimits.namesPlainBytesMax)
             let plainStates = try reader.count(limit: NameLimits.statesPlainBytesMax)
+            let plainSketch = try reader.count(limit: NameLimits.sketchPlainBytesMax)
             // Each takes two bytes of the names at least.
             let entries = try reader.count(limit: plainNames / 2)
             let path = RawPath(bytes: try reader.byteString(limit: NameLimits.pathBytesMax))
-            guard entries > 0, path.bytes.first == 0x2f, sealedNames + sealedStates <= end - offset else {
+            let bytes = sealedNames + sealedStates + plainSketch + NameTable.pieceOverheadBytes
+            guard entries > 0, path.bytes.first == 0x2f, bytes <= end - offset else {
                 throw reader.error(.inconsistent)
             }
             if let last = blocks.last {
@@ -69,8 +72,8 @@ package struct NameTable: Hashable, Sendable {
             blocks.append(
                 NameBlock(
                     offset: offset, sealedNames: sealedNames, sealedStates: sealedStates, plainNames: plainNames,
-                    plainStates: plainStates, entries: entries, firstPath: path))
-            offset += sealedNames + sealedStates
+                    plainStates: plainStates, plainSketch: plainSketch, entries: entries, firstPath: path))
+            offset += bytes
         }
         guard offset == end else { throw reader.error(.inconsistent) }
         try reader.end()

@@ -11,6 +11,7 @@ package final class NameSegmentWriter {
     private var blocks: [NameBlock] = []
     private var names = ByteWriter(capacity: NameLimits.blockTargetBytes + 4096)
     private var states = StatesWriter()
+    private var sketch = SketchWriter()
     private var entries = 0
     private var firstPath: [UInt8] = []
     private var last: [UInt8] = []
@@ -55,6 +56,7 @@ package final class NameSegmentWriter {
         names.count(path.count - shared)
         names.raw(UnsafeRawBufferPointer(rebasing: path[shared...]))
         states.add(changes)
+        sketch.add(path)
         last.removeSubrange(shared...)
         last.append(contentsOf: path[shared...])
         entries += 1
@@ -65,15 +67,19 @@ package final class NameSegmentWriter {
         guard entries > 0 else { return }
         guard blocks.count < NameLimits.blocksMax else { throw NameIndexError(.tooLarge, "more names than the name index takes") }
         let plainStates = states.finish()
+        let plainSketch = sketch.finish()
         let sealedNames = sealer.seal(names.bytes, id, .names, blocks.count)
         let sealedStates = sealer.seal(plainStates, id, .states, blocks.count)
+        let sealedSketch = sealer.seal(plainSketch, id, .sketch, blocks.count)
         blocks.append(
             NameBlock(
                 offset: offset, sealedNames: sealedNames.count, sealedStates: sealedStates.count, plainNames: names.count,
-                plainStates: plainStates.count, entries: entries, firstPath: RawPath(bytes: firstPath)))
-        offset += sealedNames.count + sealedStates.count
-        pending += sealedNames
-        pending += sealedStates
+                plainStates: plainStates.count, plainSketch: plainSketch.count, entries: entries,
+                firstPath: RawPath(bytes: firstPath)))
+        for piece in [sealedNames, sealedStates, sealedSketch] {
+            offset += piece.count
+            pending += piece
+        }
         names.bytes.removeAll(keepingCapacity: true)
         last.removeAll(keepingCapacity: true)
         entries = 0

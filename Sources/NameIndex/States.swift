@@ -92,6 +92,17 @@ package struct StatesReader {
         }
     }
 
+    /// Passes over the changes of the next path.
+    mutating func skip() throws(FormatError) {
+        for _ in 0..<(try changes.count(limit: NameLimits.changesMax)) {
+            _ = try changes.varint()
+            guard try changes.byte() > 0 else { continue }
+            lastSeconds = lastSeconds &+ (try seconds.signedVarint())
+            _ = try sizes.varint()
+            _ = try nanoseconds.uint32()
+        }
+    }
+
     /// All paths were read.
     package var isAtEnd: Bool { changes.isAtEnd }
 

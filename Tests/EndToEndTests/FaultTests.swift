@@ -202,6 +202,10 @@ import Testing
         try scratch.folder.write("paper", home.succeed("key", "export").text.lowercased())
         let paper = scratch.path("paper")
         func expectAllBack(_ home: Home, _ target: String) throws {
+            // The first search makes the index.
+            let found = try #require(try home.succeed("find", "'file", "--json").array().first)
+            #expect(found["path"] as? String == scratch.path("source/file"))
+            #expect(try (found["snapshots"] as? [String]) == home.snapshots())
             try home.restore("latest", to: scratch.path(target))
             #expect(state.differences(from: try TreeState(of: scratch.path(target) + scratch.path("source"))) == [])
             try home.backup(scratch.path("source"))

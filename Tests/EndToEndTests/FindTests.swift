@@ -71,6 +71,32 @@ import Testing
         #expect(try home.succeed("find", "file", "--json", "--limit", "100").text == wanted)
     }
 
+    @Test("find works beside a running node and beside others, and knows each backup as soon as that is done")
+    func besideOthers() throws {
+        let scratch = try Scratch()
+        let source = try scratch.makeFolder("source")
+        try source.write("name-0", "x")
+        let home = try Home.make(scratch.path("home"))
+        let node = try RunningNode(home)
+        try home.backup(scratch.path("source"))
+        let first = scratch.path("source/name-0")
+        let searchers = (0..<2).map { _ in
+            Background { _ in
+                let outcome = try home.run("find", "'name-", "--json")
+                #expect(outcome.code == 0, "\(outcome.errorText)")
+                #expect(try outcome.array().first?["path"] as? String == first)
+            }
+        }
+        for number in 1...8 {
+            try source.write("name-\(number)", "x")
+            try home.backup(scratch.path("source"))
+            #expect(try paths(home.succeed("find", "'name-\(number)", "--json")) == [scratch.path("source/name-\(number)")])
+        }
+        for searcher in searchers { searcher.stop() }
+        #expect(searchers.allSatisfy { $0.rounds > 0 })
+        #expect(try node.stop().code == 0)
+    }
+
     @Test("names that are not UTF-8, or would act on a terminal, are found and shown safely")
     func unsafeNames() throws {
         let scratch = try Scratch()

@@ -109,6 +109,8 @@ func online(_ home: Home) throws -> [String] {
         ).object()
         #expect(recovered["snapshots"] as? Int == 1)
         #expect(try again.snapshots() == [id])
+        let found = try #require(try again.succeed("find", "'large", "--json").array().first)
+        #expect(found["path"] as? String == scratch.path("source/large") && found["snapshots"] as? [String] == [id])
         try again.restore(id, to: scratch.path("restored"))
         let back = try TreeState(of: scratch.path("restored") + scratch.path("source"))
         #expect(back.differences(from: state) == [])

@@ -63,14 +63,15 @@ import Testing
             let bytes = [UInt8(blocks.count)] + blocks.flatMap { $0 }
             return (try? bytes.withUnsafeBytes { try NameTable(decoding: $0, end: end) }) != nil
         }
-        let first: [UInt8] = [3, 4, 9, 9, 2, 2, 0x2f, 0x61]
-        let second: [UInt8] = [3, 4, 9, 9, 1, 2, 0x2f, 0x62]
-        #expect(decode([first, second], end: 46))
-        #expect(!decode([first, second], end: 45) && !decode([first, second], end: 47), "not its length")
-        #expect(!decode([second, first], end: 46) && !decode([first, first], end: 46), "not rising")
-        #expect(!decode([[3, 4, 9, 9, 2, 1, 0x61]], end: 39), "not absolute")
+        // Each takes 3 and 4 bytes, and for its sketch 5 and the 41 of a piece.
+        let first: [UInt8] = [3, 4, 9, 9, 5, 2, 2, 0x2f, 0x61]
+        let second: [UInt8] = [3, 4, 9, 9, 5, 1, 2, 0x2f, 0x62]
+        #expect(decode([first], end: 85) && decode([first, second], end: 138))
+        #expect(!decode([first, second], end: 137) && !decode([first, second], end: 139), "not its length")
+        #expect(!decode([second, first], end: 138) && !decode([first, first], end: 138), "not rising")
+        #expect(!decode([[3, 4, 9, 9, 5, 2, 1, 0x61]], end: 85), "not absolute")
         #expect(
-            !decode([[3, 4, 9, 9, 0, 2, 0x2f, 0x61]], end: 39) && !decode([[3, 4, 9, 9, 5, 2, 0x2f, 0x61]], end: 39),
+            !decode([[3, 4, 9, 9, 5, 0, 2, 0x2f, 0x61]], end: 85) && !decode([[3, 4, 9, 9, 5, 5, 2, 0x2f, 0x61]], end: 85),
             "too many paths")
         func trailer(_ numbers: [UInt64], _ magic: String = "bakareNt", fileBytes: Int) -> Bool {
             var writer = ByteWriter()
@@ -102,6 +103,27 @@ import Testing
         let long = [UInt8](repeating: 0x61, count: Limits.pathBytesMax)
         #expect(read([0, 0x80, 0x80, 0x04] + long) == 1)
         #expect(read([0, 0x80, 0x80, 0x04] + long + [0x80, 0x80, 0x04, 1, 0x61]) == nil, "too long")
+    }
+
+    @Test("a sketch that is cut off, or tells of other paths than the block has, is refused")
+    func sketches() {
+        var writer = SketchWriter()
+        let paths = ["/a/one", "/a/two", "/a/two/three", "/b"].map { Array($0.utf8) }
+        for path in paths { path.withUnsafeBytes { writer.add($0) } }
+        let sketch = writer.finish()
+        func holds(_ bytes: [UInt8], entries: Int = 4) -> Bool {
+            bytes.withUnsafeBytes { NameSegment.isSketch($0, entries: entries) }
+        }
+        #expect(holds(sketch))
+        #expect(!holds(sketch, entries: 3) && !holds(sketch, entries: 5))
+        #expect(!holds(Array(sketch.dropLast())) && !holds(sketch + [0]) && !holds([]))
+        // The first folder: two paths, nothing shared, `/a/`.
+        #expect(Array(sketch.prefix(7)) == [3, 2, 0, 3, 0x2f, 0x61, 0x2f])
+        for (place, byte) in [(0, 2), (0, 4), (1, 0), (1, 3), (2, 1), (3, 0)] as [(Int, UInt8)] {
+            var changed = sketch
+            changed[place] = byte
+            #expect(!holds(changed), "\(byte) at \(place)")
+        }
     }
 
     @Test("states that do not rise, of an unknown type, or with bytes left over are refused; others come back as they were")

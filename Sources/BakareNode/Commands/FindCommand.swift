@@ -14,7 +14,8 @@ struct FindCommand: NodeCommand {
             any order. What matches best comes first: beginnings of words, humps of
             camelCase, letters side by side, and the name rather than its folders. A capital
             makes its word match case; accents do not matter. Where nothing holds the words
-            as they are, one typo in a word of 4 letters or more is forgiven.
+            as they are, one typo in a word of 4 letters or more is forgiven. A word behind
+            an apostrophe, "'like this", must be there as it is, without gaps.
 
             Deleted files are found too. IN is the number of snapshots that hold the path,
             and LATEST the newest of them, of which size and time are shown.

@@ -23,8 +23,8 @@ let nameTargets: [FuzzTarget] = [
             return Array(end) + table.encode()
         },
         seeds: {
-            let second: [UInt8] = [3, 4, 9, 9, 1, 2, 0x2f, 0x62]
-            return [[32, 0, 0], [39 + 7, 0, 2, 3, 4, 9, 9, 2, 2, 0x2f, 0x61] + second]
+            let second: [UInt8] = [3, 4, 9, 9, 5, 1, 2, 0x2f, 0x62]
+            return [[32, 0, 0], [138, 0, 2, 3, 4, 9, 9, 5, 2, 2, 0x2f, 0x61] + second]
         }),
     roundTripOf(
         "name-states",
@@ -50,7 +50,8 @@ let nameTargets: [FuzzTarget] = [
             let entries = choices.byte()
             let text = Array(choices.take(Int(choices.byte() & 15)))
             let names = choices.take(choices.number(bytes: 2))
-            let disk = try disk(names: Array(names), states: Array(choices.rest), entries: entries)
+            let sketch = choices.take(choices.number(bytes: 2))
+            let disk = try disk(names: Array(names), states: Array(choices.rest), sketch: Array(sketch), entries: entries)
             let store = NameStore(disk: disk, directory: "/names", cipher: NameIndexCipher(key: .zero))
             guard let query = NameQuery(text) else { return }
             let live: Set = [SnapshotID(.zero)]
@@ -67,10 +68,14 @@ let nameTargets: [FuzzTarget] = [
         },
         seeds: {
             let names: [UInt8] = [0, 4] + Array("/abc".utf8) + [3, 3] + Array("\u{e9}x".utf8)
+            var writer = SketchWriter()
+            for path in ["/abc", "/ab\u{e9}x"] { Array(path.utf8).withUnsafeBytes { writer.add($0) } }
+            let sketch = writer.finish()
             func seed(_ text: String) -> [UInt8] {
-                [2, UInt8(text.utf8.count)] + text.utf8 + [UInt8(names.count), 0] + names + seedStates
+                [2, UInt8(text.utf8.count)] + text.utf8 + [UInt8(names.count), 0] + names
+                    + [UInt8(truncatingIfNeeded: sketch.count), UInt8(sketch.count >> 8)] + sketch + seedStates
             }
-            return [seed("abc"), seed("ex"), seed("abxc"), seed("a E")]
+            return [seed("abc"), seed("ex"), seed("abxc"), seed("a E"), seed("'ab")]
         }),
 ]
 
@@ -92,7 +97,7 @@ private func roundTripOf(
 }
 
 /// A disk with an index of one segment of one block, in which these pieces are sealed as the index seals them.
-private func disk(names: [UInt8], states: [UInt8], entries: UInt8) throws -> SimulatedDisk {
+private func disk(names: [UInt8], states: [UInt8], sketch: [UInt8], entries: UInt8) throws -> SimulatedDisk {
     let cipher = NameIndexCipher(key: .zero)
     let id = [UInt8](repeating: 7, count: 16)
     func seal(_ plain: [UInt8], _ kind: UInt8) -> [UInt8] {
@@ -102,11 +107,13 @@ private func disk(names: [UInt8], states: [UInt8], entries: UInt8) throws -> Sim
         }
     }
     var segment = ByteWriter()
-    segment.raw(Array("bakareN1".utf8) + [1, 0, 0, 0, 0, 0, 0, 0] + id)
+    segment.raw(Array("bakareN1".utf8) + [2, 0, 0, 0, 0, 0, 0, 0] + id)
     let sealed = (seal(names, 0), seal(states, 1))
-    segment.raw(sealed.0 + sealed.1)
+    segment.raw(sealed.0 + sealed.1 + seal(sketch, 4))
     var table = ByteWriter()
-    for number in [1, sealed.0.count, sealed.1.count, names.count, states.count, Int(entries)] { table.count(number) }
+    for number in [1, sealed.0.count, sealed.1.count, names.count, states.count, sketch.count, Int(entries)] {
+        table.count(number)
+    }
     table.byteString([0x2f])
     let sealedTable = seal(table.bytes, 2)
     let offset = segment.count
@@ -121,7 +128,7 @@ private func disk(names: [UInt8], states: [UInt8], entries: UInt8) throws -> Sim
     manifest.raw(id)
     manifest.count(segment.count)
     manifest.count(Int(entries))
-    let list = Array("bakareNm".utf8) + [1, 0, 0, 0, 0, 0, 0, 0] + id + seal(manifest.bytes, 3)
+    let list = Array("bakareNm".utf8) + [2, 0, 0, 0, 0, 0, 0, 0] + id + seal(manifest.bytes, 3)
     let disk = SimulatedDisk()
     try disk.makeDirectory("/names")
     for (name, content) in [("manifest", list), (hexadecimal(id) + ".names", segment.bytes)] {

@@ -1,0 +1,205 @@
+internal import BackupFormat
+internal import Cryptography
+internal import Synchronization
+
+/// A path that the query matches.
+struct NameCandidate: Sendable {
+    let score: Int
+    let path: RawPath
+
+    /// What orders candidates, but for equal ones: the higher the better.
+    static func rank(_ score: Int, _ bytes: Int) -> UInt64 {
+        UInt64(UInt32(clamping: score)) << 32 | UInt64(UInt32.max - UInt32(clamping: bytes))
+    }
+
+    var rank: UInt64 { NameCandidate.rank(score, path.bytes.count) }
+
+    static func isBetter(_ a: NameCandidate, _ b: NameCandidate) -> Bool { a.rank != b.rank ? a.rank > b.rank : a.path < b.path }
+}
+
+/// The best so far, the worst of them at hand: a heap.
+struct BestCandidates {
+    let limit: Int
+    private(set) var candidates: [NameCandidate] = []
+
+    init(limit: Int) { self.limit = limit }
+
+    /// Nil while there is room.
+    var worst: NameCandidate? { candidates.count < limit ? nil : candidates.first }
+
+    mutating func add(_ candidate: NameCandidate) {
+        if candidates.count < limit {
+            candidates.append(candidate)
+            var index = candidates.count - 1
+            while index > 0, NameCandidate.isBetter(candidates[(index - 1) / 2], candidates[index]) {
+                candidates.swapAt(index, (index - 1) / 2)
+                index = (index - 1) / 2
+            }
+            return
+        }
+        guard let worst = candidates.first, NameCandidate.isBetter(candidate, worst) else { return }
+        candidates[0] = candidate
+        var index = 0
+        while true {
+            var least = index
+            for child in [2 * index + 1, 2 * index + 2] where child < candidates.count {
+                if NameCandidate.isBetter(candidates[least], candidates[child]) { least = child }
+            }
+            if least == index { return }
+            candidates.swapAt(index, least)
+            index = least
+        }
+    }
+}
+
+/// What the workers of one search share.
+final class SearchShared: Sendable {
+    let next = Atomic<Int>(0)
+    /// No candidate of a lower rank is wanted.
+    let threshold = Atomic<UInt64>(0)
+    private let best: Mutex<BestCandidates>
+    private let end = Mutex<(isOver: Bool, error: NameIndexError?)>((false, nil))
+    private let over = Atomic<Bool>(false)
+
+    init(limit: Int) { best = Mutex(BestCandidates(limit: limit)) }
+
+    /// The best so far, in no order.
+    var candidates: [NameCandidate] { best.withLock { $0.candidates } }
+
+    /// Forgets what was found; not that none of a lower rank than the threshold is wanted.
+    func restart() { best.withLock { $0 = BestCandidates(limit: $0.limit) } }
+
+    func add(_ candidate: NameCandidate) {
+        best.withLock { best in
+            best.add(candidate)
+            if let worst = best.worst?.rank, worst > threshold.load(ordering: .relaxed) {
+                threshold.store(worst, ordering: .relaxed)
+            }
+        }
+    }
+
+    var isOver: Bool { over.load(ordering: .relaxed) }
+    var error: NameIndexError? { end.withLock { $0.error } }
+
+    func cancel() { over.store(true, ordering: .relaxed) }
+
+    func fail(_ error: NameIndexError) {
+        end.withLock { if $0.error == nil { $0.error = error } }
+        cancel()
+    }
+}
+
+/// One thread's part of a search.
+final class SearchWorker {
+    private let scan: PathScan
+    private let sketches: SketchScan
+    private let filter: NameFilter
+    private let isRelevant: [Bool]
+    private let shared: SearchShared
+    private let names: BlockBuffer
+    private let states: BlockBuffer
+    private let rows = ScoreRows()
+    private var allowed: [Bool] = []
+    private var changes: [NameChange] = []
+    /// The best rank that each block can have that was ranked here, if any of it can be found.
+    private(set) var ranks: [(number: Int, rank: UInt64)] = []
+    /// The path at hand, as the names tell it.
+    private let path: UnsafeMutableRawPointer
+    /// No path has more.
+    private let bestScore: Int
+
+    init(
+        _ scan: PathScan, _ sketches: SketchScan, _ filter: NameFilter, _ isRelevant: [Bool],
+        _ cipher: NameIndexCipher,
+        _ shared: SearchShared
+    ) throws(NameIndexError) {
+        self.scan = scan
+        self.sketches = sketches
+        bestScore = scan.terms.reduce(0) { $0 + Score.best($1.lowered.count) }
+        self.filter = filter
+        self.isRelevant = isRelevant
+        self.shared = shared
+        names = BlockBuffer(try PieceOpener(cipher))
+        states = BlockBuffer(try PieceOpener(cipher))
+        // Paths are copied and read in runs of 16.
+        path = .allocate(byteCount: NameLimits.pathBytesMax + 64, alignment: 64)
+    }
+
+    deinit { path.deallocate() }
+
+    /// Paths that can be found in the blocks that were ranked here, by what they lose against the best score, in units of 3 points.
+    var histogram: [Int] { sketches.histogram }
+
+    func rank(_ segment: NameSegment, _ block: Int, _ number: Int) throws(NameIndexError) {
+        let rank = try sketches.best(segment, block)
+        if rank > 0 { ranks.append((number, rank)) }
+    }
+
+    func search(_ segment: NameSegment, _ block: Int, needsStates: Bool, guess: UInt64) throws(NameIndexError) {
+        let threshold = max(guess, shared.threshold.load(ordering: .relaxed))
+        guard let wanted = try sketches.candidates(segment, block, threshold: threshold) else { return }
+        let entries = segment.table.blocks[block].entries
+        var reader = NameReader(try segment.names(block, names))
+        scan.reset()
+        allowed.removeAll(keepingCapacity: true)
+        var index = 0
+        // Bytes that all paths since the last one that was looked at have of it.
+        var since = 0
+        do throws(FormatError) {
+            while let name = try reader.next() {
+                guard index < entries, let source = name.suffix.baseAddress else {
+                    throw FormatError(.inconsistent, "names", at: index)
+                }
+                copy(source, name.suffix.count, to: name.shared)
+                since = min(since, name.shared)
+                if wanted[index >> 6] >> UInt64(index & 63) & 1 != 0 {
+                    let count = name.shared &+ name.suffix.count
+                    let isFound = scan.advance(since, UnsafeRawBufferPointer(start: path + since, count: count &- since))
+                    since = count
+                    if isFound || scan.isNearlyFound() {
+                        if needsStates, allowed.isEmpty { try readStates(segment, block) }
+                        if !needsStates || index < allowed.count && allowed[index] { consider(isExact: isFound) }
+                    }
+                }
+                index &+= 1
+            }
+        } catch { throw NameIndexError(error) }
+    }
+
+    /// Copies 16 bytes at a time: both have room for more.
+    @inline(__always)
+    private func copy(_ source: UnsafeRawPointer, _ count: Int, to place: Int) {
+        var index = 0
+        while index < count {
+            let bytes = source.loadUnaligned(fromByteOffset: index, as: SIMD16<UInt8>.self)
+            (path + place + index).storeBytes(of: bytes, as: SIMD16<UInt8>.self)
+            index &+= 16
+        }
+    }
+
+    /// Which paths of a block have a version that may be wanted.
+    private func readStates(_ segment: NameSegment, _ block: Int) throws(FormatError) {
+        let bytes: UnsafeRawBufferPointer
+        do { bytes = try segment.states(block, states) } catch { throw FormatError(.checksum, "states of names") }
+        var reader = try StatesReader(bytes)
+        for _ in 0..<segment.table.blocks[block].entries {
+            try reader.next(&changes)
+            allowed.append(
+                changes.contains { change in
+                    guard let state = change.state, Int(change.ordinal) < isRelevant.count else { return false }
+                    return isRelevant[Int(change.ordinal)] && filter.allows(state)
+                })
+        }
+    }
+
+    private func consider(isExact: Bool) {
+        let threshold = shared.threshold.load(ordering: .relaxed)
+        let bytes = scan.rawCount
+        if NameCandidate.rank(bestScore, bytes) < threshold { return }
+        if isExact, !scan.hasAnyRun(), NameCandidate.rank(scan.bound(), bytes) < threshold { return }
+        guard let score = scan.score(rows), NameCandidate.rank(score, bytes) >= threshold else { return }
+        let path = UnsafeRawBufferPointer(start: scan.raw, count: bytes)
+        guard filter.allows(path) else { return }
+        shared.add(NameCandidate(score: score, path: RawPath(bytes: Array(path))))
+    }
+}

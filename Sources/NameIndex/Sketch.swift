@@ -1,0 +1,195 @@
+internal import BackupFormat
+
+// The sketch of a block: what is known of each of its paths without reading the names. A search reads sketches first, and names only
+// where a path may be among the best.
+//
+//     runs, varint | for each: paths, bytes shared with the text before, bytes that follow (varints), these bytes | lengths | columns
+//
+//     run      paths, one behind the other, that are in the same folder: its path with the slash behind it
+//     lengths  of each path in bytes, 255 for more
+//     columns  144; of each one bit a path, in words of 64, u64, the first path lowest: whether the last component has that mark
+//
+// Marks are of the folded, lowered component with the slash before it. A component may have a mark by chance (pairs share marks); it
+// never lacks one that it should have.
+
+enum SketchMark {
+    static let count = 144
+    /// Of two neighbouring letters, and of two bytes of which one is none: apart, so that the ends of words and numbers are not hidden by
+    /// what words are made of.
+    static let letterPairs = 66
+    static let otherPairs = 36
+    /// `a` to `z`, where the byte has a bonus.
+    static let firstEdge = letterPairs + otherPairs
+    /// These letters, anywhere: those that many names lack.
+    static let firstLetter = firstEdge + 26
+    static let letters = Array("bdfghjkmpquvwxyz".utf8)
+
+    @inline(__always)
+    static func pair(_ first: UInt8, _ second: UInt8) -> Int {
+        let mixed = (UInt32(first) << 8 | UInt32(second)) &* 0x9e37_79b1
+        let isOfLetters = first &- 0x61 < 26 && second &- 0x61 < 26
+        let range = UInt32(isOfLetters ? letterPairs : otherPairs)
+        return Int(((mixed >> 16) &* range) >> 16) &+ (isOfLetters ? 0 : letterPairs)
+    }
+
+    /// Nil for a byte that is no letter: taken to have a bonus wherever it is.
+    @inline(__always)
+    static func edge(_ byte: UInt8) -> Int? { byte &- 0x61 < 26 ? firstEdge + Int(byte &- 0x61) : nil }
+
+    static func letter(_ byte: UInt8) -> Int? { letters.firstIndex(of: byte).map { firstLetter + $0 } }
+
+    static let lengthMax = 255
+}
+
+/// Makes sketches, block by block.
+package struct SketchWriter {
+    private struct Marks {
+        var words = SIMD4<UInt64>()
+
+        @inline(__always)
+        mutating func insert(_ mark: Int) { words[mark >> 6] |= 1 << UInt64(mark & 63) }
+    }
+
+    private var marks: [Marks] = []
+    private var lengths: [UInt8] = []
+    private var runs = ByteWriter()
+    private var runCount = 0
+    private var folder: [UInt8] = []
+    private var folderPaths = 0
+    /// Of the folder: bytes that it shares with the one before.
+    private var folderShared = 0
+    private var kept: [UInt8] = []
+    private var lowered: [UInt8] = []
+    private let letterMarks: [Int]
+
+    package init() { letterMarks = (0..<256).map { SketchMark.letter(UInt8($0)) ?? -1 } }
+
+    /// `path` is absolute and not the root.
+    package mutating func add(_ path: UnsafeRawBufferPointer) {
+        let slash = path.lastIndex(of: 0x2f) ?? 0
+        let parent = UnsafeRawBufferPointer(rebasing: path[...slash])
+        if folderPaths == 0 || !folder.elementsEqual(parent) { change(to: parent) }
+        folderPaths += 1
+        lengths.append(UInt8(min(path.count, SketchMark.lengthMax)))
+        marks.append(sketch(UnsafeRawBufferPointer(rebasing: path[slash...])))
+    }
+
+    private mutating func change(to parent: UnsafeRawBufferPointer) {
+        endRun()
+        folderShared = folder.withUnsafeBytes { folder in
+            // Something always follows, and whole characters only are shared.
+            var shared = min(sharedBytes(folder, parent), parent.count - 1)
+            func isInside(_ text: UnsafeRawBufferPointer) -> Bool { shared < text.count && text[shared] & 0xc0 == 0x80 }
+            while shared > 0, isInside(folder) || isInside(parent) { shared -= 1 }
+            return shared
+        }
+        folder.removeSubrange(folderShared...)
+        folder.append(contentsOf: parent[folderShared...])
+    }
+
+    private mutating func endRun() {
+        guard folderPaths > 0 else { return }
+        runs.count(folderPaths)
+        runs.count(folderShared)
+        runs.count(folder.count - folderShared)
+        runs.raw(Array(folder[folderShared...]))
+        runCount += 1
+        folderPaths = 0
+    }
+
+    private mutating func sketch(_ component: UnsafeRawBufferPointer) -> Marks {
+        if kept.count < component.count {
+            kept = [UInt8](repeating: 0, count: component.count + 64)
+            lowered = kept
+        }
+        var result = Marks()
+        kept.withUnsafeMutableBufferPointer { kept in
+            lowered.withUnsafeMutableBufferPointer { lowered in
+                guard let kept = kept.baseAddress, let lowered = lowered.baseAddress else { return }
+                let count = fold(component, kept: kept, lowered: lowered, at: 0) { _, _ in }
+                for index in 1..<max(1, count) {
+                    let byte = lowered[index]
+                    result.insert(SketchMark.pair(lowered[index &- 1], byte))
+                    if bonusTable[Int(kept[index &- 1]) << 8 | Int(kept[index])] > 0, let edge = SketchMark.edge(byte) {
+                        result.insert(edge)
+                    }
+                    let letter = letterMarks[Int(byte)]
+                    if letter >= 0 { result.insert(letter) }
+                }
+            }
+        }
+        return result
+    }
+
+    package mutating func finish() -> [UInt8] {
+        endRun()
+        let words = (marks.count + 63) / 64
+        var columns = [UInt64](repeating: 0, count: SketchMark.count * words)
+        for (index, marks) in marks.enumerated() {
+            let bit: UInt64 = 1 << UInt64(index & 63)
+            for part in 0..<(SketchMark.count + 63) / 64 {
+                var left = marks.words[part]
+                while left != 0 {
+                    columns[(part << 6 + left.trailingZeroBitCount) * words + index >> 6] |= bit
+                    left &= left &- 1
+                }
+            }
+        }
+        var writer = ByteWriter(capacity: 16 + runs.count + lengths.count + columns.count * 8)
+        writer.count(runCount)
+        writer.raw(runs.bytes)
+        writer.raw(lengths)
+        columns.withUnsafeMutableBufferPointer { columns in
+            for index in columns.indices { columns[index] = columns[index].littleEndian }
+            writer.raw(UnsafeRawBufferPointer(columns))
+        }
+        marks.removeAll(keepingCapacity: true)
+        lengths.removeAll(keepingCapacity: true)
+        runs.bytes.removeAll(keepingCapacity: true)
+        folder.removeAll(keepingCapacity: true)
+        runCount = 0
+        return writer.bytes
+    }
+}
+
+/// Takes a sketch apart.
+struct SketchReader {
+    private var runs: ByteReader
+    private var runsLeft: Int
+    private var pathsLeft: Int
+    private var textBytes = 0
+    private let entries: Int
+    let words: Int
+
+    init(_ bytes: UnsafeRawBufferPointer, entries: Int) throws(FormatError) {
+        runs = ByteReader(bytes, "sketch of names")
+        self.entries = entries
+        words = (entries + 63) / 64
+        runsLeft = try runs.count(limit: entries)
+        pathsLeft = entries
+    }
+
+    /// The next folder: nil behind the last, when all paths are told.
+    mutating func next() throws(FormatError) -> (paths: Int, shared: Int, suffix: UnsafeRawBufferPointer)? {
+        guard runsLeft > 0 else {
+            guard pathsLeft == 0 else { throw runs.error(.inconsistent) }
+            return nil
+        }
+        runsLeft -= 1
+        let paths = try runs.count(limit: pathsLeft)
+        let shared = try runs.count(limit: textBytes)
+        let added = try runs.count(limit: NameLimits.pathBytesMax - shared)
+        guard paths > 0, added > 0 else { throw runs.error(.inconsistent) }
+        pathsLeft -= paths
+        textBytes = shared + added
+        return (paths, shared, try runs.bytes(added))
+    }
+
+    /// After the last folder.
+    mutating func rest() throws(FormatError) -> (lengths: UnsafeRawBufferPointer, columns: UnsafeRawBufferPointer) {
+        let lengths = try runs.bytes(entries)
+        let columns = try runs.bytes(SketchMark.count * words * 8)
+        try runs.end()
+        return (lengths, columns)
+    }
+}

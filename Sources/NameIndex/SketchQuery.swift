@@ -1,0 +1,45 @@
+/// What a search wants to know of each path, from sketches: the most that its score can be, and whether it can be found at all.
+///
+/// The bound is that of ``PathScan/bound()``, or more: what a term loses against the best that a term of its length can have. Losses are
+/// counted in thirds of a point, 3 points each, for 64 paths at once: each bit of the counters is a word.
+struct SketchQuery: Sendable {
+    struct Term: Sendable {
+        let count: Int
+        let lowered: [UInt8]
+        /// Letters that have a mark, once each.
+        let letters: [UInt8]
+        let isExact: Bool
+        let mayHoldTypo: Bool
+    }
+
+    /// In units of 3 points: a first letter without a bonus, a letter that does not stand behind the one before but where there may
+    /// be a bonus, or where there is none.
+    static let firstLoss = Score.firstFactor * Score.boundaryDelimiter / 3
+    static let gapLoss = -Score.gapStart / 3
+    static let plainGapLoss = (Score.boundaryDelimiter - Score.gapStart) / 3
+    /// What a term loses that is not all in the last component.
+    static let folderLoss = Score.lastComponent / 3
+    /// What a typo costs at least.
+    static let typoLoss = -Score.typo / 3
+    /// Pairs of letters that one typo may break: two letters that have changed places do.
+    static let typoPairs = 3
+
+    let terms: [Term]
+    let allowsTypos: Bool
+    /// Nothing scores more.
+    let bestScore: Int
+    /// Terms are too long for marks: everything may be found.
+    let isBlind: Bool
+
+    init(_ query: NameQuery, allowingTypos: Bool) {
+        allowsTypos = allowingTypos
+        bestScore = query.bestScore
+        isBlind = query.terms.contains { $0.lowered.count > 64 }
+        terms = query.terms.map { term in
+            Term(
+                count: term.lowered.count, lowered: term.lowered,
+                letters: SketchMark.letters.filter(term.lowered.contains), isExact: term.isExact,
+                mayHoldTypo: allowingTypos && term.mayHoldTypo)
+        }
+    }
+}
