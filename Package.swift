@@ -119,8 +119,8 @@ let package = Package(
         tests(
             "Daemon",
             [
-                "Daemon", "BackupNode", "Archive", "HostFiles", "Peers", "PeerProtocol", "Cryptography", "BackupFormat",
-                "TestSupport",
+                "Daemon", "BackupNode", "Archive", "Vault", "HostFiles", "Peers", "PeerProtocol", "Cryptography", "BackupFormat",
+                "CLinux", "TestSupport",
             ]),
         tests("NodeLab", ["LabHarness", "BakareNode"]),
         tests("Tidy", []),

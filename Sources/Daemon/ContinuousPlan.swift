@@ -131,6 +131,8 @@ package struct ContinuousPlan: Sendable {
     /// The backup that ``due(at:)`` asked for has ended well. All that had been told by its end must be noted before.
     package mutating func succeeded(_ outcome: GuidedOutcome, at now: Int64) {
         let known = taken
+        // Where the watch has said that it lost something, that is no news.
+        let isSure = pending.isCertain
         taken = nil
         failures = 0
         notBefore = .min
@@ -145,12 +147,23 @@ package struct ContinuousPlan: Sendable {
         for (folder, extent) in outcome.again.folders { pending.note(folder, extent) }
         for reason in outcome.again.doubts + (outcome.doubt.map { [$0] } ?? []) { pending.doubt(reason) }
         let untold = outcome.untold.filter { folder in
-            !pending.covers(folder) && known?.covers(folder) != true && !unwatched.contains { folder.isWithin($0) }
+            isSure && !pending.covers(folder) && known?.covers(folder) != true && !mayHaveMoved(folder)
+                && !unwatched.contains { folder.isWithin($0) }
         }
         if let first = untold.first {
             missed = (folder: first, count: untold.count + max(0, outcome.untoldCount - outcome.untold.count))
             if outcome.isGuided { pending.doubt("something had changed that the watch did not tell of") }
         }
+    }
+
+    /// Whether a folder may be another since a backup saw it: then it is told of where it is now, or not at all, and what it was in is.
+    private func mayHaveMoved(_ folder: RawPath) -> Bool {
+        var path = folder
+        while path.bytes.count > 1 {
+            path = path.parent
+            if pending.folders[path] != nil { return true }
+        }
+        return false
     }
 
     /// It has failed, or could not be begun: all that it was given is still to be done.

@@ -102,6 +102,28 @@ private func walkedPlan() throws -> ContinuousPlan {
         #expect(plan.missed?.folder == "/s/missed" && plan.missed?.count == 1)
     }
 
+    @Test("what was lost while everything was walked, and said to be lost, is nothing that the watch had missed")
+    func lostDuringWalk() throws {
+        var plan = try walkedPlan()
+        let day: Int64 = 86_400_000
+        let walk = plan.due(at: day + 1000)
+        #expect(walk?.changes?.use == .compared)
+        plan.note(.doubt("more happened at once than the kernel keeps events of", isBroken: false), at: day + 2000)
+        plan.succeeded(outcome(guided: false, 2, untold: ["/s/lost"]), at: day + 3000)
+        #expect(plan.missed == nil)
+        #expect(!plan.pending.isCertain)
+    }
+
+    @Test("a folder that changed while everything was walked, and was moved before that was told, was not missed")
+    func movedDuringWalk() throws {
+        var plan = try walkedPlan()
+        let day: Int64 = 86_400_000
+        #expect(plan.due(at: day + 1000)?.changes?.use == .compared)
+        for event: FolderEvent in [.changed("/s"), .changed("/s/z"), .appeared("/s/z/a")] { plan.note(event, at: day + 2000) }
+        plan.succeeded(outcome(guided: false, 2, untold: ["/s/a/b"]), at: day + 3000)
+        #expect(plan.missed == nil)
+    }
+
     @Test("a failure keeps what was told, and waits longer each time")
     func failures() throws {
         var plan = try walkedPlan()
