@@ -19,8 +19,14 @@ extension ArchiveStore {
         var report = CheckReport()
         var scrub: ScrubReport
         let seed = Bytes32.random().words.0
+        let goesOn: (ScrubReport) -> Bool = { scrub in
+            progress.totalFiles.store(scrub.packsToRead, ordering: .relaxed)
+            progress.files.store(scrub.packsRead, ordering: .relaxed)
+            progress.bytes.store(scrub.bytesRead, ordering: .relaxed)
+            return !progress.isStopping
+        }
         do {
-            scrub = try vault.scrub(readData: readDataFraction, seed: seed, repair: repair)
+            scrub = try vault.scrub(readData: readDataFraction, seed: seed, repair: repair, goesOn: goesOn)
             var asked = VaultLosses()
             // What a page that has come back names may be lost too: as long as something else is missing each time.
             while repair, case let losses = VaultLosses(scrub), !losses.isEmpty, losses != asked {
@@ -29,16 +35,17 @@ extension ArchiveStore {
                 guard !fetched.isEmpty else { break }
                 report.repaired += fetched
                 let repairedFiles = scrub.repairedFiles
-                scrub = try vault.scrub(readData: readDataFraction, seed: seed, repair: true)
+                scrub = try vault.scrub(readData: readDataFraction, seed: seed, repair: true, goesOn: goesOn)
                 scrub.repairedFiles += repairedFiles
             }
         } catch {
-            throw ArchiveError(.storage, "check the vault", "\(error)")
+            throw error.code == .interrupted ? interrupted("check") : ArchiveError(.storage, "check the vault", "\(error)")
         }
         report.snapshots = scrub.snapshots
         report.packs = scrub.packs
         report.elsewherePacks = scrub.elsewhere
         report.bytesRead = scrub.bytesRead
+        progress.totalFiles.store(0, ordering: .relaxed)
         let mended = "\(scrub.damagedFiles) damaged file(s)"
         if repair {
             if scrub.repairedFiles > 0 {

@@ -87,11 +87,12 @@ final class ProgressDisplay: Sendable {
         Standard.error.write(line)
     }
 
-    /// Nil while the total is not known.
+    /// Judged by bytes where their total is known, else by files; nil while neither is.
     private func secondsLeft(_ bytes: Int, _ seconds: Double) -> Double? {
-        let total = progress.totalBytes.load(ordering: .relaxed)
-        guard total > 0, bytes > 0, seconds > 1 else { return nil }
-        return Double(max(0, total - bytes)) * seconds / Double(bytes)
+        var (done, total) = (bytes, progress.totalBytes.load(ordering: .relaxed))
+        if total == 0 { (done, total) = (progress.files.load(ordering: .relaxed), progress.totalFiles.load(ordering: .relaxed)) }
+        guard total > 0, done > 0, seconds > 1 else { return nil }
+        return Double(max(0, total - done)) * seconds / Double(done)
     }
 
     private func textLine(_ seconds: Double, _ bytes: Int, _ rate: Double) -> String {
@@ -99,7 +100,12 @@ final class ProgressDisplay: Sendable {
         let files = progress.files.load(ordering: .relaxed)
         let total = progress.totalBytes.load(ordering: .relaxed)
         var parts = [clock(seconds), describeCount(files, "file"), describeBytes(bytes)]
-        if total > 0 { parts[2] += " of \(describeBytes(total))" }
+        let totalFiles = progress.totalFiles.load(ordering: .relaxed)
+        if total > 0 {
+            parts[2] += " of \(describeBytes(total))"
+        } else if totalFiles > 0 {
+            parts[1] = "\(files) of \(describeCount(totalFiles, "file"))"
+        }
         parts.append("\(describeBytes(Int(rate)))/s")
         if let left = secondsLeft(bytes, seconds) { parts.append("\(clock(left)) left") }
         let problems = progress.problems.load(ordering: .relaxed)

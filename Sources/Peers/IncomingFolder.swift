@@ -72,12 +72,13 @@ struct IncomingFolder {
 
     func remove(_ key: ObjectKey) throws(HostFilesError) { _ = try remove(path(key)) }
 
-    /// False if it is not there.
+    /// False if it is not there. Durable when it returns: its bytes are given to others then, and must not come back with a power cut.
     private func remove(_ path: RawPath) throws(HostFilesError) -> Bool {
         do throws(HostFilesError) { try disk.unlink(path) } catch {
             if error.code == .notFound { return false }
             throw error
         }
+        try disk.syncDirectory(folder)
         return true
     }
 

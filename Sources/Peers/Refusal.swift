@@ -24,7 +24,7 @@ struct Refusal: Error, Sendable, Equatable {
             case .damaged: (.damaged, "it is damaged here, beyond repair")
             case .noSpace: (.noSpace, "the disk is full")
             case .rejected: (.invalid, error.detail.isEmpty ? "it may not stand in this vault" : error.detail)
-            case .busy: (.busy, "the vault is being swept; ask again")
+            case .busy, .interrupted: (.busy, "the vault is being swept; ask again")
             case .files: (.internalError, "the disk fails")
             }
         self.init(code, reason, cause: code == .notFound ? "" : "\(error)")

@@ -43,12 +43,12 @@ extension Vault {
                 try bytes.withVaultBytes { bytes throws(VaultError) in try write(bytes, to: pending, "commit", subject) }
                 let missing = try makePresent(record, basedOn: basedOn, stubs)
                 guard missing.packs.isEmpty && missing.pages.isEmpty else {
-                    try? disk.unlink(pending)
+                    discard(pending)
                     return .missing(packs: missing.packs, pages: missing.pages)
                 }
                 try sync()
             } catch {
-                try? disk.unlink(pending)
+                discard(pending)
                 if error.code == .rejected { return .rejected(error.detail) }
                 throw error
             }
@@ -65,12 +65,12 @@ extension Vault {
                     if replacing,
                         try files("commit", subject, { () throws(HostFilesError) in try disk.status(snapshotPath(id)) }) == nil
                     {
-                        try? disk.unlink(pending)
+                        discard(pending)
                         return .rejected("the snapshot was forgotten meanwhile")
                     }
                     continue
                 }
-                try? disk.unlink(pending)
+                discard(pending)
                 throw VaultError(error, "commit", subject)
             }
             #if MUTANTS
@@ -83,6 +83,12 @@ extension Vault {
             return .committed
         }
         throw VaultError(.busy, "commit", subject, detail: "sweeps kept removing the pending record")
+    }
+
+    /// Removes a pending record for good: whoever counts the vault's bytes gives its room to others then.
+    private func discard(_ pending: RawPath) {
+        try? disk.unlink(pending)
+        try? disk.syncDirectory(pendingFolder)
     }
 
     /// What a committed record of the same id decides, if there is one that can be read.

@@ -7,26 +7,32 @@ extension Vault {
     ///
     /// Records and pages are all read. Of the packs, the part `readData` (0 to 1), chosen by `seed`; the rest are only looked
     /// for. With `repair`, damaged blocks are rewritten from parity, and what lies in the trash by mistake is brought back.
-    /// What is beyond that is in the report, pack by pack, with the bytes that are lost. `progress` is called with the files
-    /// read so far and their bytes.
+    /// What is beyond that is in the report, pack by pack, with the bytes that are lost. `goesOn` is shown the report as it grows, and
+    /// says whether to go on: if not, `.interrupted` is thrown, and all that was mended so far stays mended.
     package func scrub(
-        readData: Double, seed: UInt64, repair: Bool, progress: (Int, Int) -> Void = { _, _ in }
+        readData: Double, seed: UInt64, repair: Bool, goesOn: (ScrubReport) -> Bool = { _ in true }
     ) throws(VaultError) -> ScrubReport {
         var report = ScrubReport()
+        func pause() throws(VaultError) {
+            if !goesOn(report) { throw VaultError(.interrupted, "check", "all of the vault") }
+        }
         let pages = try scrubSnapshots(repair, &report)
+        try pause()
         let packs = try scrubPages(pages, repair, &report)
         report.packs = packs.count
+        report.packsToRead = packs.reduce(0) { $0 + (isChosen($1, readData, seed) ? 1 : 0) }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Limits.packBytesMax, alignment: 4096)
         defer { buffer.deallocate() }
         for pack in packs {
+            try pause()
             guard try isPresent(.pack(pack), repair, &report) else {
                 if try scrubStub(pack, repair, &report) { report.elsewhere += 1 } else { report.missingPacks.append(pack) }
                 continue
             }
             guard isChosen(pack, readData, seed) else { continue }
             try scrub(pack, repair, buffer, &report)
-            progress(report.packsRead, report.bytesRead)
         }
+        try pause()
         try findIncomplete(&report)
         try findStrangers(&report)
         if repair { try sync() }

@@ -56,6 +56,7 @@ extension Vault {
                 }
                 removed += 1
             }
+            if removed > 0 { try disk.syncDirectory(folder) }
             return removed
         }
     }
@@ -162,6 +163,15 @@ extension Vault {
                 }
             }
             try sync()
+            // Whoever counts the vault's bytes gives what was removed to others: it must not come back with a power cut.
+            for generation in Set(entries.map { $0.generation }).sorted() {
+                try files("sync", trashFolder(generation)) { () throws(HostFilesError) in
+                    do throws(HostFilesError) { try disk.syncDirectory(trashFolder(generation)) } catch {
+                        // Another sweep has removed it.
+                        if error.code != .notFound { throw error }
+                    }
+                }
+            }
         }
         // The newest stays: it is the vault's generation.
         for generation in try files("list", trashFolder, generations).dropFirst() {

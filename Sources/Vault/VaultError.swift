@@ -15,6 +15,8 @@ package struct VaultError: Error, Sendable, Equatable, CustomStringConvertible {
         case rejected
         /// Sweeps kept coming in between; the same call will do later.
         case busy
+        /// Stopped on request.
+        case interrupted
         /// A file operation failed: see `cause`.
         case files
     }
@@ -58,6 +60,7 @@ package struct VaultError: Error, Sendable, Equatable, CustomStringConvertible {
         case .noSpace: text += "; free some space, then run again"
         case .rejected: text += "; check which home and key are in use"
         case .busy: text += "; run again"
+        case .interrupted: text += "; stopped on request"
         case .files: break
         }
         return text

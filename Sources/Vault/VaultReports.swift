@@ -45,6 +45,8 @@ package struct ScrubReport: Sendable, Equatable {
     package var packs = 0
     /// Of these, the ones that only peers have, and of which a whole stub is here.
     package var elsewhere = 0
+    /// Packs that are to be read, every byte of them.
+    package var packsToRead = 0
     /// Packs whose every byte was read, and the bytes of their files.
     package var packsRead = 0
     package var bytesRead = 0

@@ -158,6 +158,29 @@ import Vault
         #expect(try disk.list(path("pending")).isEmpty)
     }
 
+    @Test("a scrub that is stopped ends at the next pack, and what it mended stays mended")
+    func stoppedScrub() throws {
+        let vault = try open()
+        let page = try world.page([1, 2, 3, 4, 5])
+        try world.publish(vault, world.record(1, [page]), [page])
+        for (path, bytes) in disk.files(under: "/home") where !path.description.hasSuffix("reserve") {
+            disk.damage(path) { $0[bytes.count / 3] ^= 8 }
+        }
+        var seen: [Int] = []
+        let error = #expect(throws: VaultError.self) {
+            _ = try vault.scrub(readData: 1, seed: 1, repair: true) { report in
+                seen.append(report.packsRead)
+                #expect(report.packsRead == 0 || report.packsToRead == 5)
+                return report.packsRead < 2
+            }
+        }
+        #expect(error?.code == .interrupted)
+        #expect(seen == [0, 0, 1, 2])
+        // The record, the page and two packs are whole.
+        #expect(try vault.scrub(readData: 1, seed: 1, repair: false).damagedFiles == 3)
+        #expect(try vault.scrub(readData: 1, seed: 1, repair: true).isWhole)
+    }
+
     @Test("a scrub mends what parity can, and names the pack and bytes that it cannot")
     func scrubs() throws {
         let vault = try open()
