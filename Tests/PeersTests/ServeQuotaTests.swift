@@ -41,7 +41,7 @@ private final class Peak: Sendable {
         for step in 0..<150 {
             let place = choices.below(3)
             let session = sessions[place]
-            switch choices.below(14) {
+            switch choices.below(15) {
             case 0...6:
                 let index = choices.below(packs.count)
                 let pack = packs[index]
@@ -82,6 +82,16 @@ private final class Peak: Sendable {
                 session.end()
                 sessions[place] = world.session()
             case 12: _ = session.ask(.reserve(Reserve(bytes: UInt64(choices.below(100_000)))))
+            case 13:
+                // What was removed before must not come back beside what took its place.
+                world.disk.cutPower()
+                for session in sessions { session.end() }
+                world.disk.restart(seed: seed &* 1000 &+ UInt64(step))
+                peak.see(world.fileBytes())
+                #expect(peak.value <= quota, "seed \(seed), step \(step): after a power cut")
+                received = received.map { _ in 0 }
+                world.service = watched(world, peak, bufferBytes: bufferBytes)
+                sessions = (0..<3).map { _ in world.session() }
             default:
                 for session in sessions { session.end() }
                 #expect(world.service.promisedBytes == (0, 0), "seed \(seed), step \(step)")

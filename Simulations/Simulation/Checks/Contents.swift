@@ -30,6 +30,8 @@ extension Swarm {
             var boxes: [[UInt8]: [UInt8]] = [:]
             for pack in packs(node.store.vault) {
                 guard let bytes = content(of: pack, node.store.vault) else { continue }
+                // Another's bytes under its name: on a machine where a write went astray, that is no finding.
+                guard bytes.withUnsafeBytes({ MerkleTree(hashing: $0).packID }) == pack else { continue }
                 for entry in try node.store.packEntries(pack) {
                     let box = bytes[Int(entry.offset)..<Int(entry.offset + entry.sealedBytes)]
                     let (nonce, tag) = (Array(box.prefix(Swarm.nonceBytes)), Array(box.suffix(Swarm.tagBytes)))

@@ -53,8 +53,22 @@ extension Swarm {
                 return []
             }
             for line in report.repaired + report.lost { turns.note("\(machine.name): check: \(line)") }
+            try forgetUnreadable(machine, node)
         }
         if case .failure(let error) = result { violated("a damaged machine is mended", "\(machine.name): \(error)") }
+    }
+
+    /// Snapshots whose record nobody has any more stop sweeps until they are forgotten, as `check` says.
+    private func forgetUnreadable(_ machine: Machine, _ node: Node) throws {
+        let beyondHelp = owners[machine.owner].snapshots.filter { $0.value.isBeyondHelp && !$0.value.isForgotten }.keys
+        let unreadable = try node.store.vault.snapshots().filter { id in
+            beyondHelp.contains(id) && (try? node.store.vault.snapshotRecord(id)) == nil
+        }
+        guard !unreadable.isEmpty else { return }
+        for id in unreadable { owners[machine.owner].snapshots[id]?.isForgotten = true }
+        try node.forget(unreadable)
+        _ = try machine.core?.orders.refresh()
+        machine.core?.poke()
     }
 
     // MARK: Protection
