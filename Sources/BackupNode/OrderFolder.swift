@@ -5,8 +5,8 @@ internal import Synchronization
 
 /// Orders to forget that this owner's devices have given: `<home>/peers/orders/<nonce>`, protected files.
 ///
-/// Peers that are away get them when they come back; and a peer that has not heard yet cannot bring back what was forgotten. They
-/// are kept for as long as anybody may come back with it: ``keptSeconds``.
+/// Peers that are away get them when they come back; and a peer that has not heard yet cannot bring back what was forgotten. So they are
+/// kept, whatever their age: a clock that starts at 1970 until it is set would make all of them look old. ``ordersMax`` is the bound.
 package final class OrderFolder: Sendable {
     private struct Contents {
         var orders: [Bytes32: ForgetOrder] = [:]
@@ -16,8 +16,6 @@ package final class OrderFolder: Sendable {
     private let home: Home
     private let contents = Mutex(Contents())
 
-    /// 400 days.
-    private static let keptSeconds: Int64 = 400 * 86_400
     /// The oldest go when there are more.
     private static let ordersMax = 4096
 
@@ -56,9 +54,9 @@ package final class OrderFolder: Sendable {
         }
     }
 
-    /// Reads orders that another process has added, and lets go of those that are too old. True if there was a new one.
+    /// Reads orders that another process has added, and lets go of the oldest where there are too many. True if there was a new one.
     @discardableResult
-    package func refresh(now: Int64 = currentTime() / 1_000_000_000) throws(NodeError) -> Bool {
+    package func refresh() throws(NodeError) -> Bool {
         var isNew = false
         do {
             let names = try home.disk.list(folder)
@@ -79,8 +77,7 @@ package final class OrderFolder: Sendable {
                 isNew = true
             }
             ages.sort { $0.modified > $1.modified }
-            for (index, age) in ages.enumerated()
-            where index >= OrderFolder.ordersMax || now - age.modified > OrderFolder.keptSeconds {
+            for age in ages.dropFirst(OrderFolder.ordersMax) {
                 try? home.disk.unlink(folder.appending(age.name))
                 guard let nonce = Bytes32(hex: age.name.description) else { continue }
                 contents.withLock { contents in

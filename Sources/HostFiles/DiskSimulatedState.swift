@@ -39,6 +39,8 @@ struct SimulatedDiskState: Sendable {
     var log: [String] = []
     var now: Int64 = 0
     var epoch = 0
+    /// Where directories were found, until one of them goes elsewhere.
+    private var directories: [RawPath: Int] = [:]
     /// Directories that somebody has taken.
     var locked: Set<Int> = []
     private(set) var hasCrashed = false
@@ -63,20 +65,22 @@ struct SimulatedDiskState: Sendable {
         if hasCrashed { throw HostFilesError(.io, "use the disk", detail: "the power is off") }
     }
 
-    /// Counts an operation, and fails it where the faults say so.
-    private mutating func begin(_ what: String, _ path: RawPath, needsSpace: Bool = false) throws(HostFilesError) {
+    /// Counts an operation, and fails it where the faults say so. `path` is asked for where it is told.
+    private mutating func begin(
+        _ what: String, _ path: @autoclosure () -> RawPath, needsSpace: Bool = false
+    ) throws(HostFilesError) {
         let number = operations
         if number == faults.crashAtOperation {
             hasCrashed = true
             try requirePower()
         }
         operations += 1
-        if keepsLog { log.append("\(what) \(path)") }
+        if keepsLog { log.append("\(what) \(path())") }
         if let oneIn = faults.errorOneIn, random.next() % UInt64(oneIn) == 0 {
-            throw HostFilesError(.io, what, path: path, detail: "the disk says so")
+            throw HostFilesError(.io, what, path: path(), detail: "the disk says so")
         }
         if needsSpace, let full = faults.fullFromOperation, number >= full {
-            throw HostFilesError(.noSpace, what, path: path)
+            throw HostFilesError(.noSpace, what, path: path())
         }
     }
 
@@ -87,7 +91,22 @@ struct SimulatedDiskState: Sendable {
 
     // MARK: Names
 
-    func lookUp(_ path: RawPath, _ what: String) throws(HostFilesError) -> Int? {
+    mutating func lookUp(_ path: RawPath, _ what: String) throws(HostFilesError) -> Int? {
+        guard let slash = path.bytes.lastIndex(of: 0x2f), slash + 1 < path.bytes.count else { return try walk(path, what) }
+        let parent = RawPath(bytes: Array(path.bytes[..<slash]))
+        let name = RawPath(bytes: Array(path.bytes[(slash + 1)...]))
+        if name == "." { return try walk(path, what) }
+        var directory = directories[parent]
+        if directory == nil {
+            directory = try walk(parent, what)
+            if let directory, nodes[directory].isDirectory { directories[parent] = directory }
+        }
+        guard let directory else { return nil }
+        guard nodes[directory].isDirectory else { throw HostFilesError(.notADirectory, what, path: path) }
+        return nodes[directory].entries[name]
+    }
+
+    private func walk(_ path: RawPath, _ what: String) throws(HostFilesError) -> Int? {
         var node = 0
         for name in path.components where name != "." {
             guard nodes[node].isDirectory else { throw HostFilesError(.notADirectory, what, path: path) }
@@ -98,28 +117,29 @@ struct SimulatedDiskState: Sendable {
     }
 
     @discardableResult
-    func directory(_ path: RawPath, _ what: String) throws(HostFilesError) -> Int {
+    mutating func directory(_ path: RawPath, _ what: String) throws(HostFilesError) -> Int {
         guard let node = try lookUp(path, what) else { throw HostFilesError(.notFound, what, path: path) }
         guard nodes[node].isDirectory else { throw HostFilesError(.notADirectory, what, path: path) }
         return node
     }
 
-    func file(_ path: RawPath, _ what: String) throws(HostFilesError) -> Int {
+    mutating func file(_ path: RawPath, _ what: String) throws(HostFilesError) -> Int {
         guard let node = try lookUp(path, what) else { throw HostFilesError(.notFound, what, path: path) }
         return node
     }
 
-    func names(_ path: RawPath) throws(HostFilesError) -> [RawPath] {
+    mutating func names(_ path: RawPath) throws(HostFilesError) -> [RawPath] {
         nodes[try directory(path, "list")].entries.keys.sorted()
     }
 
-    private func place(_ path: RawPath, _ what: String) throws(HostFilesError) -> Place {
+    private mutating func place(_ path: RawPath, _ what: String) throws(HostFilesError) -> Place {
         Place(directory: try directory(path.parent, what), name: path.components.last ?? "")
     }
 
     private mutating func change(_ places: [(place: Place, node: Int?)]) {
         for (place, node) in places {
             let before = nodes[place.directory].entries[place.name]
+            if let before, nodes[before].isDirectory { directories = [:] }
             nodes[place.directory].entries[place.name] = node
             nodes[place.directory].modifiedSeconds = now
             if let node { nodes[node].names += 1 }
@@ -280,6 +300,7 @@ struct SimulatedDiskState: Sendable {
         }
         changes = []
         locked = []
+        directories = [:]
         for index in nodes.indices {
             nodes[index].entries = nodes[index].durableEntries
             for write in nodes[index].pending { SimulatedDiskState.tear(write, &random, &nodes[index].durableBytes) }
@@ -313,7 +334,7 @@ struct SimulatedDiskState: Sendable {
     }
 
     func files(under path: RawPath) -> [(path: RawPath, bytes: [UInt8])] {
-        guard let found = try? lookUp(path, "list"), case let node = found else { return [] }
+        guard let found = try? walk(path, "list"), case let node = found else { return [] }
         if !nodes[node].isDirectory { return [(path, nodes[node].bytes)] }
         var result: [(path: RawPath, bytes: [UInt8])] = []
         for name in nodes[node].entries.keys.sorted() { result += files(under: path.appending(name)) }

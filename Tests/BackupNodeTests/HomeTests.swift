@@ -177,6 +177,21 @@ func damagedConfiguration() throws {
     #expect(home.loadConfiguration().problems.isEmpty)
 }
 
+@Test("an order to forget stays, however old the clock makes its file")
+func ordersStay() throws {
+    let scratch = try Scratch()
+    let identity = try open(scratch.home).keys.identity
+    let snapshot = SnapshotID(.random())
+    let order = signForget([snapshot], certificate: try #require(identity.certificate), with: identity.key)
+    try OrderFolder(scratch.home).add(order)
+    let file = scratch.path + "/home/peers/orders/" + order.nonce.hex
+    // As on a machine whose clock stands at 1970 until the network has told it the time.
+    try FileManager.default.setAttributes([.modificationDate: Date(timeIntervalSince1970: 5)], ofItemAtPath: file)
+    let again = try OrderFolder(scratch.home)
+    #expect(again.forbids(snapshot) && again.all == [order])
+    #expect(try !again.refresh() && again.forbids(snapshot))
+}
+
 @Test("the home is found by flag, environment, systemd, or the XDG rules, in that order")
 func locates() throws {
     func locate(_ home: RawPath?, _ values: [String: [UInt8]], user: UInt32 = 1000) throws -> Home {

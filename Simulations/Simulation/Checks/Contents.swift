@@ -48,19 +48,22 @@ extension Swarm {
     private static let nonceBytes = 24
     private static let tagBytes = 16
 
-    /// What an order forbids is nowhere that the order can have reached.
-    func checkForgotten(_ machine: Machine) {
-        guard !machine.isLiar else { return }
+    /// A snapshot on a machine that an order forbids which can have reached it, in words; nil if there is none.
+    func forgottenSnapshot(on machine: Machine) -> String? {
+        guard !machine.isLiar else { return nil }
         for (index, owner) in owners.enumerated() where index == machine.owner || areFriends(index, machine.owner) {
             let devices = machines.filter { $0.owner == index && $0.isUp }
             guard index == machine.owner || machine.isFirst(in: machines), let vault = vault(of: owner.id, on: machine) else {
                 continue
             }
-            for id in (try? vault.snapshots()) ?? [] where devices.contains(where: { $0.core?.orders.forbids(id) == true }) {
-                violated("what is forgotten is gone", "\(machine.name): \(id.hex.prefix(8)) of owner \(index)")
+            for id in (try? vault.snapshots()) ?? [] {
+                let forbidding = devices.filter { $0.core?.orders.forbids(id) == true }.map(\.name)
+                guard !forbidding.isEmpty else { continue }
+                let place = "\(machine.name): \(id.hex.prefix(8)) of owner \(index)"
+                return "\(place), as \(forbidding.joined(separator: " and ")) have the order"
             }
         }
-        count("looked for what is forgotten")
+        return nil
     }
 
     private func packs(_ vault: Vault) -> [PackID] {

@@ -73,16 +73,21 @@ extension Swarm {
 
     // MARK: Protection
 
-    /// Every snapshot gets to its number of peers: within the 14 days for which a device that is away keeps its place, as one does that
-    /// was replaced by a new one, and two more.
+    /// Every snapshot gets to its number of peers, and what was forgotten is nowhere, also where it came back after the order had been
+    /// carried out: within the 14 days for which a device that is away keeps its place, as one does that was replaced by a new one, and
+    /// two more.
     func converge() {
-        var reason: String?
+        var open: (unprotected: String?, forgotten: String?) = (nil, nil)
         for _ in 0..<64 {
             turns.sleep(until: turns.now + 6 * 3600 * Swarm.second)
-            reason = unprotected()
-            if reason == nil { return count("converged") }
+            open = (unprotected(), machines.lazy.compactMap { self.forgottenSnapshot(on: $0) }.first)
+            if open == (nil, nil) {
+                count("looked for what is forgotten")
+                return count("converged")
+            }
         }
-        violated("everything is protected again", reason ?? "")
+        if let reason = open.unprotected { violated("everything is protected again", reason) }
+        if let place = open.forgotten { violated("what is forgotten is gone", place) }
     }
 
     private func unprotected() -> String? {
@@ -117,12 +122,17 @@ extension Swarm {
     private func canKeep(_ other: Machine, for machine: Machine) -> Bool {
         guard other.index != machine.index, other.isUp, !other.isLiar else { return false }
         if other.owner == machine.owner { return true }
-        let isPaired =
-            machine.isFirst(in: machines) && other.isFirst(in: machines) && !forgetful.contains(other.index)
-        return isPaired
+        return machine.isFirst(in: machines) && other.isFirst(in: machines) && knows(machine, other) && knows(other, machine)
             && plan.friendships.contains { friendship in
                 Set([friendship.a, friendship.b]) == [machine.owner, other.owner] && friendship.quotaBytes > 1 << 30
             }
+    }
+
+    /// Whether friends are still in the book that they were put in: what a lost disk took with it, `recover` brings only of those that
+    /// had something of this owner.
+    private func knows(_ machine: Machine, _ other: Machine) -> Bool {
+        guard forgetful.contains(machine.index) else { return true }
+        return (try? machine.home.peerBook().read())?.friend(owners[other.owner].id)?.isPaired == true
     }
 
     // MARK: The end
@@ -132,7 +142,6 @@ extension Swarm {
         for machine in machines { checkLedger(machine, isEnd: true) }
         checkAgreements()
         for machine in machines where violation == nil { checkSnapshots(machine) }
-        for machine in machines where violation == nil { checkForgotten(machine) }
         for machine in machines where violation == nil { checkNames(machine) }
         for machine in machines where violation == nil { checkNonces(machine) }
         for machine in machines where violation == nil { checkGarbage(machine) }

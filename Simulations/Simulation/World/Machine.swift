@@ -63,9 +63,11 @@ package final class Machine: @unchecked Sendable {
         letOthersIn()
     }
 
-    /// Between two operations in its vaults other threads of the machine may run. Not so elsewhere, where locks are held meanwhile.
+    /// Files have the time of the machine's clock; and between two operations in its vaults other threads of the machine may run. Not so
+    /// elsewhere, where locks are held meanwhile.
     private func letOthersIn() {
-        disk.visit { [turns, index] path in
+        disk.visit { [turns, index, weak disk] path in
+            disk?.now = turns.clockSeconds(of: index)
             if path.bytes.starts(with: Machine.vaults) { turns.mayPreempt(on: index) }
         }
     }
