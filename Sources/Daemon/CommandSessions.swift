@@ -39,8 +39,9 @@ final class CommandSessions: TransportEvents {
         init(_ key: HandshakeSetup, owner: OwnerID) {
             ProcessFigures.keepPieces(pieceBytes: Limits.bulkBytesMax)
             let events = CommandSessions()
-            let basis = SessionBasis(
-                handshake: key, acquaintances: Acquaintances(owner: owner), offer: Offer(role: .publisher))
+            var acquaintances = Acquaintances(owner: owner)
+            acquaintances.servesNobody = true
+            let basis = SessionBasis(handshake: key, acquaintances: acquaintances, offer: Offer(role: .publisher))
             self.events = events
             transport = PeerTransport(events: events) { basis }
             thread = WorkerThread(name: "refuse") { events.refuse() }

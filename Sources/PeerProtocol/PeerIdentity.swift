@@ -38,6 +38,9 @@ package struct Acquaintances: Sendable {
     package var friends: Set<OwnerID>
     /// Agreement keys that this node will not speak to, whoever certified them.
     package var blocked: Set<Bytes32>
+    /// This side is a command, which asks and serves nobody. A peer that takes it for a node and asks something is told so by whoever
+    /// answers, instead of the session ending: a friend who has orders to forget says them to everyone that it meets.
+    package var servesNobody = false
 
     package init(owner: OwnerID, friends: Set<OwnerID> = [], blocked: Set<Bytes32> = []) {
         self.owner = owner

@@ -106,7 +106,7 @@ extension Session {
     private mutating func take(
         _ id: RequestID, _ request: Request, _ received: ReceivedMessage
     ) throws(PeerProtocolError) {
-        guard peer?.allows(request) == true else {
+        guard setup.acquaintances.servesNobody || peer?.allows(request) == true else {
             throw PeerProtocolError(.notWelcome, "a request of a peer that is not paired")
         }
         if case .put(let put) = request, !put.allows(bulkBytes: received.bulk.count) {

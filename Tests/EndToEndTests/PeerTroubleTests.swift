@@ -38,6 +38,33 @@ private func peer(_ home: Home) throws -> [String: Any] { try #require(try home.
         #expect(try friend.stop().code == 0)
     }
 
+    @Test("a friend who has forgotten snapshots, and says so to everyone, does not cut a recovery off")
+    func recoveryFromFriendWithOrders() throws {
+        var random = Randomness.forTest("PeerTrouble.orders")
+        let scratch = try Scratch()
+        let mine = try Home.make(scratch.path("mine"), settings: onePeer)
+        let theirs = try Home.make(scratch.path("theirs"), settings: onePeer)
+        let source = try scratch.makeFolder("source")
+        try source.write("a", random.bytes(30_000_000))
+        let me = try RunningNode(mine)
+        try pair(mine, theirs)
+        let friend = try RunningNode(theirs)
+        try wait("the nodes meet") { try online(mine).count == 1 && online(theirs).count == 1 }
+        try mine.expect(0, ["backup", "--wait", scratch.path("source")])
+        for _ in 0..<2 { try theirs.expect(0, ["backup", "--wait", scratch.path("source")]) }
+        try theirs.succeed("forget", try #require(theirs.snapshots().first))
+        let key = try #require(try mine.succeed("key", "show", "--json").object()["recovery_key"] as? String)
+        try key.write(toFile: scratch.path("paper"), atomically: true, encoding: .utf8)
+        try me.stop(SIGKILL)
+        let again = Home(scratch.path("again"))
+        try again.succeed("recover", "--key", scratch.path("paper"), "--peer", friend.address, "--no-discovery")
+        #expect(try again.snapshots().count == 1)
+        try again.restore("latest", to: scratch.path("restored"))
+        let back = try TreeState(of: scratch.path("restored") + scratch.path("source"))
+        #expect(back.differences(from: try TreeState(of: scratch.path("source"))) == [])
+        #expect(try friend.stop().code == 0)
+    }
+
     @Test(
         "copies with a friend who was unpaired count no more; who was away then learns of it, and pairing again connects at once")
     func unpairedWhileAway() throws {

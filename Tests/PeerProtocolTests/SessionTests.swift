@@ -235,6 +235,32 @@ struct SessionTimeTests {
         #expect(wire.b.session.ended == PeerProtocolError(.resumed, isByPeer: true))
     }
 
+    @Test("a command that asks and serves nobody is not cut off by a peer that takes it for a node")
+    func servesNobody() throws {
+        for servesNobody in [false, true] {
+            let (command, friend) = (TestNode(), TestNode())
+            var setup = command.setup(.initiator(peer: nil, token: nil))
+            setup.acquaintances.servesNobody = servesNobody
+            var wire = Wire(setup, friend.setup(.responder(invitations: []), friends: [command.owner.id]))
+            _ = wire.a.takeEvents()
+            let request = try wire.b.request(.vault)
+            wire.run()
+            guard servesNobody else {
+                #expect(wire.a.endCode == .notWelcome)
+                continue
+            }
+            #expect(wire.a.endCode == nil && wire.b.endCode == nil)
+            try wire.a.answer(request, .failed(Failed(.busy)))
+            wire.run()
+            let recover = Recover(
+                owner: command.owner.id,
+                signature: command.owner.signRecovery(handshakeHash: try #require(wire.a.session.handshakeHash)))
+            _ = try wire.a.request(.recover(recover))
+            wire.run()
+            #expect(wire.a.endCode == nil && wire.b.endCode == nil)
+        }
+    }
+
     @Test("a connection that breaks is named so, and no farewell is tried into it")
     func disconnected() {
         var wire = Wire.paired()

@@ -43,7 +43,8 @@ extension Swarm {
     private func mend(_ machine: Machine) {
         let result = machine.run { [self] in
             guard let keys = machine.keys else { return }
-            _ = try machine.fetchVault(from: reachable(machine), keys)
+            let number = try machine.fetchVault(from: reachable(machine), keys)
+            turns.note("\(machine.name) is mended with \(number) snapshots")
             guard let node = try machine.node() else { return }
             let report = try node.check(readDataFraction: 1, repair: true, now: currentTime(), Progress()) { losses in
                 // What is lost here is brought from peers, and what nobody has stays lost.
@@ -173,7 +174,10 @@ extension Swarm {
             for (id, snapshot) in owners[machine.owner].snapshots.sorted(by: { $0.key < $1.key })
             where snapshot.machine == machine.index && !snapshot.isForgotten && !snapshot.isBeyondHelp && violation == nil {
                 guard holds(machine, owners[machine.owner].id, id) else {
-                    violated("a committed snapshot restores", "\(id.hex.prefix(8)) is not whole on \(machine.name)")
+                    let holders = machines.filter { holdsWhole($0, owners[machine.owner].id, id) }.map(\.name)
+                    violated(
+                        "a committed snapshot restores",
+                        "\(id.hex.prefix(8)) is not whole on \(machine.name); it is on \(holders.joined(separator: " and "))")
                     continue
                 }
                 let troubled = damagedAt.removeValue(forKey: machine.index)

@@ -21,9 +21,11 @@ extension Machine {
     }
 
     private func commandBasis(_ keys: HomeKeys) -> SessionBasis {
-        SessionBasis(
+        var acquaintances = Acquaintances(owner: keys.publisher.owner)
+        acquaintances.servesNobody = true
+        return SessionBasis(
             handshake: HandshakeSetup(key: keys.identity.key, certificate: keys.identity.certificate, agent: "bakare-node"),
-            acquaintances: Acquaintances(owner: keys.publisher.owner), offer: Offer(role: .publisher))
+            acquaintances: acquaintances, offer: Offer(role: .publisher))
     }
 
     /// `bakare-node join` with an invitation to be friends.
