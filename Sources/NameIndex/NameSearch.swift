@@ -119,43 +119,24 @@ package struct NameSearch: Sendable {
         if shared.isOver { return nil }
         let ranked = workers.flatMap(\.ranks).sorted { ($1.rank, $0.number) < ($0.rank, $1.number) }
         let needsStates = filter.looksAtStates || isRelevant.contains(false)
-        // At first only paths that promise much: those found are mostly better than what the others promise.
-        var guess = NameSearch.guess(query, workers, limit: limit)
+        var first = FirstLook(workers.map(\.promises), blocks: work.count, bestScore: query.bestScore, limit: limit)
         while true {
-            let least = guess
+            let (look, least) = (first, first?.rank ?? 0)
             try each(ranked.indices, workers, shared, isCancelled) { worker, place throws(NameIndexError) in
                 let next = ranked[place]
                 // All that follow are no better.
                 guard next.rank >= max(least, shared.threshold.load(ordering: .relaxed)) else { return false }
                 let part = work[next.number]
-                try worker.search(part.segment, part.block, needsStates: needsStates, guess: least)
+                try worker.search(part.segment, part.block, needsStates: needsStates, look?[next.number])
                 return true
             }
             if shared.isOver { return nil }
             var all = shared.candidates.sorted(by: NameCandidate.isBetter)
             if all.count > limit { all.removeLast(all.count - limit) }
-            if guess == 0 || all.count == limit && (all.last?.rank ?? 0) >= guess { return all }
-            guess = 0
+            guard let look, !look.isAll, all.count < limit || (all.last?.rank ?? 0) < look.rank else { return all }
+            first = nil
             shared.restart()
         }
-    }
-
-    /// A rank that so many paths may have that the best are probably among them; 0 if there are not as many.
-    private static func guess(_ query: NameQuery, _ workers: [SearchWorker], limit: Int) -> UInt64 {
-        let wanted = 2048 * limit
-        var count = 0
-        for (loss, paths) in sum(workers.map(\.histogram)).enumerated() {
-            count += paths
-            // No path that loses more has this rank.
-            if count >= wanted { return NameCandidate.rank(query.bestScore - 3 * loss - 2, Int(UInt32.max)) }
-        }
-        return 0
-    }
-
-    private static func sum(_ histograms: [[Int]]) -> [Int] {
-        var sum = histograms.first ?? []
-        for histogram in histograms.dropFirst() { for (index, count) in histogram.enumerated() { sum[index] += count } }
-        return sum
     }
 
     /// Has the workers, each a thread, do every part of some work, in about this order; each until `body` says that the rest is not wanted.

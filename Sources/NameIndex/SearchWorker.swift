@@ -127,18 +127,27 @@ final class SearchWorker {
 
     deinit { path.deallocate() }
 
-    /// Paths that can be found in the blocks that were ranked here, by what they lose against the best score, in units of 3 points.
-    var histogram: [Int] { sketches.histogram }
+    /// Of the blocks that were ranked here.
+    var promises: SketchPromises { sketches.promises }
 
     func rank(_ segment: NameSegment, _ block: Int, _ number: Int) throws(NameIndexError) {
-        let rank = try sketches.best(segment, block)
+        let rank = try sketches.best(segment, block, number)
         if rank > 0 { ranks.append((number, rank)) }
     }
 
-    func search(_ segment: NameSegment, _ block: Int, needsStates: Bool, guess: UInt64) throws(NameIndexError) {
-        let threshold = max(guess, shared.threshold.load(ordering: .relaxed))
-        guard let wanted = try sketches.candidates(segment, block, threshold: threshold) else { return }
+    /// Looks for the best paths of a block; only among those `noted`, if there are any given.
+    func search(_ segment: NameSegment, _ block: Int, needsStates: Bool, _ noted: ArraySlice<SketchPromise>?)
+        throws(NameIndexError)
+    {
+        let threshold = shared.threshold.load(ordering: .relaxed)
         let entries = segment.table.blocks[block].entries
+        let wanted: UnsafeMutablePointer<UInt64>?
+        if let noted {
+            wanted = sketches.candidates(noted, entries: entries, threshold: threshold)
+        } else {
+            wanted = try sketches.candidates(segment, block, threshold: threshold)
+        }
+        guard let wanted else { return }
         var reader = NameReader(try segment.names(block, names))
         scan.reset()
         allowed.removeAll(keepingCapacity: true)

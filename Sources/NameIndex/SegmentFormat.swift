@@ -4,7 +4,7 @@ package import BackupFormat
 //
 //     head, 32 bytes | names, states and sketch of block 0 | those of block 1 | … | table | trailer, 32 bytes
 //
-//     head:     0  magic "bakareN1"     8  version (2), u32     12  zero, u32     16  id, 16 bytes
+//     head:     0  magic "bakareN1"     8  version (3), u32     12  zero, u32     16  id, 16 bytes
 //     trailer:  0  offset of the table, u64     8  its sealed bytes, u64     16  its plain bytes, u64     24  magic "bakareNt"
 //
 // All between are pieces (`Piece`). docs/FORMAT.md says what is in them.
@@ -28,7 +28,7 @@ package struct NameTable: Hashable, Sendable {
     static let trailerBytes = 32
     static let headMagic = Array("bakareN1".utf8)
     static let trailerMagic = Array("bakareNt".utf8)
-    static let version: UInt32 = 2
+    static let version: UInt32 = 3
 
     package var blocks: [NameBlock]
     package var entries: Int { blocks.reduce(0) { $0 + $1.entries } }

@@ -20,9 +20,9 @@ enum SketchMark {
     static let otherPairs = 36
     /// `a` to `z`, where the byte has a bonus.
     static let firstEdge = letterPairs + otherPairs
-    /// These letters, anywhere: those that many names lack.
+    /// These, anywhere: those that many names lack.
     static let firstLetter = firstEdge + 26
-    static let letters = Array("bdfghjkmpquvwxyz".utf8)
+    static let letters = Array("0123456789jkqvxz".utf8)
 
     @inline(__always)
     static func pair(_ first: UInt8, _ second: UInt8) -> Int {

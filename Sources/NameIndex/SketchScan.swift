@@ -26,12 +26,13 @@ final class SketchScan {
 
     private static let termLossBits = 10
 
-    /// Of the blocks that ``best(_:_:)`` looked at: paths that can be found, by what they lose at least.
-    private(set) var histogram = [Int](repeating: 0, count: 32)
+    /// Of the blocks that ``best(_:_:_:)`` looked at.
+    private(set) var promises: SketchPromises
 
     init(_ query: NameQuery, allowingTypos: Bool, readingAll: Bool, _ cipher: NameIndexCipher) throws(NameIndexError) {
         self.query = SketchQuery(query, allowingTypos: allowingTypos)
         isBlind = readingAll || self.query.isBlind
+        promises = SketchPromises(isListing: !isBlind)
         folder = PathScan(query, allowingTypos: false)
         folders = .allocate(capacity: 1)
         columns = UnsafeRawPointer(folders)
@@ -71,8 +72,8 @@ final class SketchScan {
     private var found: UnsafeMutablePointer<UInt64> { losses + lossBits * words }
     private var selected: UnsafeMutablePointer<UInt64> { losses + (lossBits + 1) * words }
 
-    /// The rank that no path of a block exceeds; 0 if none of it can be found.
-    func best(_ segment: NameSegment, _ block: Int) throws(NameIndexError) -> UInt64 {
+    /// The rank that no path of a block exceeds; 0 if none of it can be found. Notes what its paths promise, for a block of this `number`.
+    func best(_ segment: NameSegment, _ block: Int, _ number: Int) throws(NameIndexError) -> UInt64 {
         guard !isBlind else { return UInt64.max }
         try look(at: segment, block)
         var isAny = false
@@ -81,7 +82,7 @@ final class SketchScan {
             isAny = isAny || found[word] != 0
         }
         guard isAny else { return 0 }
-        countLosses()
+        note(number)
         var loss = 0
         for bit in (0..<lossBits).reversed() {
             let plane = losses + bit * words
@@ -96,6 +97,21 @@ final class SketchScan {
         var shortest = SketchMark.lengthMax
         forEachSelected { shortest = min(shortest, Int(lengths[$0])) }
         return NameCandidate.rank(query.bestScore - 3 * loss, shortest)
+    }
+
+    /// Those of the paths that were noted of a block whose rank may be as high as `threshold`, as of ``candidates(_:_:threshold:)``.
+    func candidates(
+        _ noted: ArraySlice<SketchPromise>, entries: Int, threshold: UInt64
+    ) -> UnsafeMutablePointer<UInt64>? {
+        reserve(entries)
+        selected.update(repeating: 0, count: words)
+        var isAny = false
+        for promise in noted
+        where promise.path < entries && NameCandidate.rank(query.bestScore - 3 * promise.loss, promise.length) >= threshold {
+            selected[promise.path >> 6] |= 1 << UInt64(promise.path & 63)
+            isAny = true
+        }
+        return isAny ? selected : nil
     }
 
     /// The paths of a block whose rank may be as high as `threshold`, a bit each in words of 64; nil when there are none. Valid until the
@@ -127,16 +143,16 @@ final class SketchScan {
         return nil
     }
 
-    /// Adds the paths that can be found to ``histogram``.
-    private func countLosses() {
+    /// Notes the paths that can be found and lose little.
+    private func note(_ number: Int) {
         for word in 0..<words where found[word] != 0 {
-            for loss in histogram.indices {
-                var equal = found[word]
-                for bit in 0..<lossBits {
-                    let plane = losses[bit * words + word]
-                    equal &= loss >> bit & 1 != 0 ? plane : ~plane
-                }
-                histogram[loss] += equal.nonzeroBitCount
+            promises.found += found[word].nonzeroBitCount
+            guard promises.lossMax >= 0 else { continue }
+            var left = found[word] & lossAtMost(promises.lossMax, word)
+            while left != 0 {
+                let place = word << 6 | left.trailingZeroBitCount
+                promises.add(SketchPromise(block: number, path: place, loss: loss(place), length: Int(lengths[place])))
+                left &= left &- 1
             }
         }
     }
@@ -162,21 +178,24 @@ final class SketchScan {
             for word in 0..<words { selected[word] = 0 }
             return
         }
-        guard most < 1 << lossBits else { return }
-        for word in 0..<words {
-            var less: UInt64 = 0
-            var equal = UInt64.max
-            for bit in (0..<lossBits).reversed() {
-                let plane = losses[bit * words + word]
-                if most >> bit & 1 != 0 {
-                    less |= equal & ~plane
-                    equal &= plane
-                } else {
-                    equal &= ~plane
-                }
+        for word in 0..<words { selected[word] &= lossAtMost(most, word) }
+    }
+
+    /// Which of 64 paths lose no more than `most`, which is not negative.
+    private func lossAtMost(_ most: Int, _ word: Int) -> UInt64 {
+        guard most < 1 << lossBits else { return UInt64.max }
+        var less: UInt64 = 0
+        var equal = UInt64.max
+        for bit in (0..<lossBits).reversed() {
+            let plane = losses[bit * words + word]
+            if most >> bit & 1 != 0 {
+                less |= equal & ~plane
+                equal &= plane
+            } else {
+                equal &= ~plane
             }
-            selected[word] &= less | equal
         }
+        return less | equal
     }
 
     /// Reads a sketch and works out what each path can lose, and which can be found.

@@ -107,7 +107,7 @@ private func disk(names: [UInt8], states: [UInt8], sketch: [UInt8], entries: UIn
         }
     }
     var segment = ByteWriter()
-    segment.raw(Array("bakareN1".utf8) + [2, 0, 0, 0, 0, 0, 0, 0] + id)
+    segment.raw(Array("bakareN1".utf8) + [3, 0, 0, 0, 0, 0, 0, 0] + id)
     let sealed = (seal(names, 0), seal(states, 1))
     segment.raw(sealed.0 + sealed.1 + seal(sketch, 4))
     var table = ByteWriter()
@@ -128,7 +128,7 @@ private func disk(names: [UInt8], states: [UInt8], sketch: [UInt8], entries: UIn
     manifest.raw(id)
     manifest.count(segment.count)
     manifest.count(Int(entries))
-    let list = Array("bakareNm".utf8) + [2, 0, 0, 0, 0, 0, 0, 0] + id + seal(manifest.bytes, 3)
+    let list = Array("bakareNm".utf8) + [3, 0, 0, 0, 0, 0, 0, 0] + id + seal(manifest.bytes, 3)
     let disk = SimulatedDisk()
     try disk.makeDirectory("/names")
     for (name, content) in [("manifest", list), (hexadecimal(id) + ".names", segment.bytes)] {
