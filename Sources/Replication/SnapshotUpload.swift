@@ -153,6 +153,9 @@ package struct SnapshotUpload: Sendable {
                 } catch let error as ReplicationError {
                     // A pack that is damaged here keeps back the snapshots that need it, and no others.
                     if error.code == .local { return error.description }
+                    if error.code == .refused, let pack = wrongPack(of: packs) {
+                        return "pack \(pack) has other bytes here than its name says; `check --read-data --repair` mends what it can"
+                    }
                     throw error
                 } catch {
                     return "\(error)"
@@ -160,5 +163,11 @@ package struct SnapshotUpload: Sendable {
             }
         }
         throw ReplicationError(.untrue, "commit \(record.id): the peer misses more and more")
+    }
+
+    /// The first of these that the vault has under its name without being it, as after a write that the disk put into the wrong file: its
+    /// own checksums are right, so that only whoever hashes all of it can tell.
+    private func wrongPack(of packs: [PackID]) -> PackID? {
+        packs.first { pack in (try? vault.contains(pack)) == true && (try? vault.holds(pack)) == false }
     }
 }

@@ -40,6 +40,22 @@ private final class TwistedPeer: PeerLink {
         #expect(try Set(peer.vault.snapshots()) == Set(records[1...].map(\.id)))
     }
 
+    @Test("a pack whose bytes are another's here keeps back the snapshot that needs it, and no other")
+    func anotherHere() throws {
+        var world = try ReplicationWorld()
+        let packs = try (0..<3).map { _ in try world.pack(5000) }
+        let records = try packs.map { try world.snapshot([[$0]]) }
+        let files = world.disk.files(under: "/here/vault")
+        let other = try #require(files.first { $0.path.description.hasSuffix(packs[1].hex) }).bytes
+        // As after a write that went into the wrong file: the file is whole by its own checksums.
+        for file in files where file.path.description.hasSuffix(packs[0].hex) { world.disk.damage(file.path) { $0 = other } }
+        let peer = try world.peer()
+        let report = try SnapshotUpload(from: world.vault, to: peer).run()
+        #expect(Set(report.committed.keys) == Set(records[1...].map(\.id)))
+        #expect(report.refused[records[0].id]?.contains("check --read-data --repair") == true)
+        #expect(try Set(peer.vault.snapshots()) == Set(records[1...].map(\.id)))
+    }
+
     @Test("a snapshot whose record is damaged at the only peer is told, not passed over in silence")
     func unreadRecord() throws {
         var world = try ReplicationWorld()

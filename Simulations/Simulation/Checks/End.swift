@@ -99,7 +99,7 @@ extension Swarm {
             machine.run { core.saveReplicas() }
             let table = ReplicaTable.read(machine.disk, directory: machine.home.ledgerDirectory)
             let now = turns.clockSeconds(of: machine.index)
-            for id in (try? vault.snapshots()) ?? [] {
+            for id in (try? vault.snapshots()) ?? [] where owners[machine.owner].snapshots[id]?.isBeyondHelp != true {
                 guard let record = try? vault.snapshotRecord(id), (try? vault.missingPacks(of: id))?.isEmpty == true else {
                     continue
                 }
@@ -123,17 +123,19 @@ extension Swarm {
     private func canKeep(_ other: Machine, for machine: Machine) -> Bool {
         guard other.index != machine.index, other.isUp, !other.isLiar else { return false }
         if other.owner == machine.owner { return true }
-        return machine.isFirst(in: machines) && other.isFirst(in: machines) && knows(machine, other) && knows(other, machine)
+        return machine.isFirst(in: machines) && other.isFirst(in: machines)
+            && knows(machine, other, quotaBytes: 0) && knows(other, machine, quotaBytes: 1 << 30)
             && plan.friendships.contains { friendship in
                 Set([friendship.a, friendship.b]) == [machine.owner, other.owner] && friendship.quotaBytes > 1 << 30
             }
     }
 
-    /// Whether friends are still in the book that they were put in: what a lost disk took with it, `recover` brings only of those that
-    /// had something of this owner.
-    private func knows(_ machine: Machine, _ other: Machine) -> Bool {
+    /// Whether a friend is still in the book, with as much room. After a lost disk `recover` brings back who keeps something for this
+    /// owner, and not what they were promised.
+    private func knows(_ machine: Machine, _ other: Machine, quotaBytes: UInt64) -> Bool {
         guard forgetful.contains(machine.index) else { return true }
-        return (try? machine.home.peerBook().read())?.friend(owners[other.owner].id)?.isPaired == true
+        guard let friend = (try? machine.home.peerBook().read())?.friend(owners[other.owner].id) else { return false }
+        return friend.isPaired && friend.quotaBytes >= quotaBytes
     }
 
     // MARK: The end
