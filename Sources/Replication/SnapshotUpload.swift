@@ -154,7 +154,7 @@ package struct SnapshotUpload: Sendable {
                     // A pack that is damaged here keeps back the snapshots that need it, and no others.
                     if error.code == .local { return error.description }
                     if error.code == .refused, let pack = wrongPack(of: packs) {
-                        return "pack \(pack) has other bytes here than its name says; `check --read-data --repair` mends what it can"
+                        return "pack \(pack) has other bytes here than its name says; run `check --read-data --repair`"
                     }
                     throw error
                 } catch {
@@ -165,8 +165,8 @@ package struct SnapshotUpload: Sendable {
         throw ReplicationError(.untrue, "commit \(record.id): the peer misses more and more")
     }
 
-    /// The first of these that the vault has under its name without being it, as after a write that the disk put into the wrong file: its
-    /// own checksums are right, so that only whoever hashes all of it can tell.
+    /// The first of these whose file in the vault holds something else, as after a write that the disk put into the wrong file: its
+    /// checksums are right, so that only whoever hashes all of it can tell.
     private func wrongPack(of packs: [PackID]) -> PackID? {
         packs.first { pack in (try? vault.contains(pack)) == true && (try? vault.holds(pack)) == false }
     }
