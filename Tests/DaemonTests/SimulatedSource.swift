@@ -186,10 +186,11 @@ final class SimulatedSource: FolderWatch, @unchecked Sendable {
     }
 
     func edit() {
-        switch choices.below(18) {
+        switch choices.below(23) {
         case 0, 1: write(somePath(), O_CREAT, choices.below(900))
-        case 2: write(someEntry(), O_TRUNC, choices.below(2000))
-        case 3: write(someEntry(), O_APPEND, choices.below(300))
+        // Only of these the folder itself shows nothing.
+        case 2, 18, 19, 20: write(someEntry(), O_TRUNC, choices.below(2000))
+        case 3, 21, 22: write(someEntry(), O_APPEND, choices.below(300))
         case 4, 5, 6: move(someEntry(), somePath())
         case 7: move(someEntry(), someEntry(), linux_RENAME_EXCHANGE)
         case 8:

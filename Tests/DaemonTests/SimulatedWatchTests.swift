@@ -197,7 +197,7 @@ private let scale = getenv("BAKARE_TEST_SCALE").flatMap { Int(String(cString: $0
 @Suite("A watch without a kernel") struct SimulatedWatchTests {
     @Test(
         "any sequence of changes, told of as badly as may be, with backups that fail and are killed, gives byte for byte what a walk finds",
-        arguments: 0..<UInt64(12 * scale))
+        arguments: 0..<UInt64(60 * scale))
     func anySequence(_ seed: UInt64) throws {
         let node = WatchedNode(seed: seed)
         node.source.hasLinks = seed % 4 == 3
@@ -226,7 +226,7 @@ private let scale = getenv("BAKARE_TEST_SCALE").flatMap { Int(String(cString: $0
         #expect(node.guided > 0 && node.walked > 0)
     }
 
-    @Test("what happens and is told to nobody is found by the walk of the day, which says so", arguments: 0..<UInt64(6 * scale))
+    @Test("what happens and is told to nobody is found by the walk of the day, which says so", arguments: 0..<UInt64(20 * scale))
     func silence(_ seed: UInt64) throws {
         let node = WatchedNode(seed: seed)
         // Who writes to a file under another of its names is told of there alone: that says nothing of the watch.
