@@ -56,7 +56,9 @@ final class VaultPeer: PeerLink {
         }
         if isBroken { throw PeerProtocolError(.disconnected) }
         do { then(.success(try answer(request, Array(bulk)))) } catch {
-            then(.success(PeerReply(.failed(Failed((error as? Refusal)?.code ?? .internalError, reason: "\(error)")))))
+            let isRejected = (error as? VaultError)?.code == .rejected
+            let code = (error as? Refusal)?.code ?? (isRejected ? .invalid : .internalError)
+            then(.success(PeerReply(.failed(Failed(code, reason: "\(error)")))))
         }
     }
 
