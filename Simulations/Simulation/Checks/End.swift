@@ -74,21 +74,25 @@ extension Swarm {
 
     // MARK: Protection
 
-    /// Every snapshot gets to its number of peers, and what was forgotten is nowhere, also where it came back after the order had been
-    /// carried out: within the 14 days for which a device that is away keeps its place, as one does that was replaced by a new one, and
-    /// two more.
+    /// Every snapshot gets to its number of peers, what was forgotten is nowhere, also where it came back after the order had been carried
+    /// out, and what a peer lost is noticed, by the proofs of a day: within the 14 days for which a device that is away keeps its place,
+    /// as one does that was replaced by a new one, and two more.
     func converge() {
-        var open: (unprotected: String?, forgotten: String?) = (nil, nil)
+        var open: (unprotected: String?, forgotten: String?, claim: String?) = (nil, nil, nil)
         for _ in 0..<64 {
             turns.sleep(until: turns.now + 6 * 3600 * Swarm.second)
-            open = (unprotected(), machines.lazy.compactMap { self.forgottenSnapshot(on: $0) }.first)
-            if open == (nil, nil) {
+            open = (
+                unprotected(), machines.lazy.compactMap { self.forgottenSnapshot(on: $0) }.first,
+                machines.lazy.compactMap { self.falseClaims($0, isEnd: true).first }.first
+            )
+            if open == (nil, nil, nil) {
                 count("looked for what is forgotten")
                 return count("converged")
             }
         }
         if let reason = open.unprotected { violated("everything is protected again", reason) }
         if let place = open.forgotten { violated("what is forgotten is gone", place) }
+        if let claim = open.claim { violated("the ledger never claims more than is true", claim) }
     }
 
     private func unprotected() -> String? {

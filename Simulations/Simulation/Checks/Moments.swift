@@ -46,7 +46,13 @@ extension Swarm {
 
     /// A peer that is counted as proven holds what it is counted for. What was lost lately may not have been noticed.
     func checkLedger(_ machine: Machine, isEnd: Bool) {
-        guard !isSlow(machine) else { return }
+        for claim in falseClaims(machine, isEnd: isEnd) { violated("the ledger never claims more than is true", claim) }
+    }
+
+    /// What a machine's ledger claims and is not so, in words.
+    func falseClaims(_ machine: Machine, isEnd: Bool) -> [String] {
+        guard !isSlow(machine) else { return [] }
+        var claims: [String] = []
         let table = ReplicaTable.read(machine.disk, directory: machine.home.ledgerDirectory)
         let now = turns.clockSeconds(of: machine.index)
         for replica in table.replicas.values.sorted(by: { $0.device < $1.device }) where replica.state(now: now) == .proven {
@@ -56,11 +62,10 @@ extension Swarm {
             if !isEnd, damagedAt[machine.index] != nil { continue }
             for (id, revision) in replica.snapshots where owners[machine.owner].snapshots[id]?.isForgotten == false {
                 guard !holds(holder, owners[machine.owner].id, id, revision: revision) else { continue }
-                violated(
-                    "the ledger never claims more than is true",
-                    "\(machine.name) counts \(holder.name) for \(id.hex.prefix(8)), which is not whole there")
+                claims.append("\(machine.name) counts \(holder.name) for \(id.hex.prefix(8)), which is not whole there")
             }
         }
+        return claims
     }
 
     /// A peer is asked for proofs once a day, and counts no more when it was not heard of for 14.
