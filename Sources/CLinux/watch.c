@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <poll.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/fanotify.h>
@@ -114,4 +115,8 @@ int32_t linux_pipe(int32_t *to_read, int32_t *to_write) {
     *to_read = ends[0];
     *to_write = ends[1];
     return 0;
+}
+
+int32_t linux_close_in_child(void *actions, int32_t first) {
+    return -posix_spawn_file_actions_addclosefrom_np(actions, first);
 }

@@ -43,6 +43,8 @@ package final class ChildProcess: Sendable {
             posix_spawn_file_actions_adddup2(&actions, ends.1, 1)
             if output == .both { posix_spawn_file_actions_adddup2(&actions, ends.1, 2) }
         }
+        // The rest is this process's own: a socket that listens, kept by a backup that outlives the node, would keep its address as well.
+        guard linux_close_in_child(&actions, 3) == 0 else { return nil }
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }

@@ -53,7 +53,7 @@ private func command(_ words: String...) throws {
         let theirs = try Home.make(scratch.path("theirs"), settings: onePeer)
         try scratch.makeFolder("source").write("a", random.bytes(1_000_000))
         let friend = try RunningNode(theirs)
-        let me = try RunningNode(mine, listen: "127.0.0.1:0", "--peer", friend.address)
+        let me = try RunningNode(mine, "--peer", friend.address)
         try pair(mine, theirs)
         try wait("the nodes meet") { try online(mine).count == 1 && online(theirs).count == 1 }
         try mine.expect(0, ["backup", "--wait", scratch.path("source")])

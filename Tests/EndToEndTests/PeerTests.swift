@@ -9,9 +9,12 @@ final class RunningNode {
     private(set) var address: String
 
     /// Starts it and waits until it is ready.
-    init(_ home: Home, listen: String = "127.0.0.1:0", _ options: String...) throws {
+    ///
+    /// It has an address of its own on loopback: on one that all share, somebody else's connection may have its port while it is down.
+    init(_ home: Home, _ options: String...) throws {
         self.home = home
-        process = try home.start(bytes: RunningNode.words(listen, options))
+        func part() -> Int { .random(in: 1...254) }
+        process = try home.start(bytes: RunningNode.words("127.\(part()).\(part()).\(part()):0", options))
         address = ""
         address = try ready()
     }

@@ -97,7 +97,7 @@ private func peer(_ home: Home) throws -> [String: Any] { try #require(try home.
         let mine = try Home.make(scratch.path("mine"), settings: onePeer)
         let theirs = try Home.make(scratch.path("theirs"), settings: onePeer)
         let me = try RunningNode(mine)
-        let friend = try RunningNode(theirs, listen: "127.0.0.1:0", "--peer", me.address)
+        let friend = try RunningNode(theirs, "--peer", me.address)
         try pair(mine, theirs)
         try wait("they meet") { try online(mine).count == 1 && online(theirs).count == 1 }
         #expect(try me.stop().code == 0)
@@ -118,7 +118,7 @@ private func peer(_ home: Home) throws -> [String: Any] { try #require(try home.
             return home
         }
         let second = try RunningNode(others[0])
-        let third = try RunningNode(others[1], listen: "127.0.0.1:0", "--peer", second.address)
+        let third = try RunningNode(others[1], "--peer", second.address)
         try wait("each knows both others") { try others.allSatisfy { try online($0).count == 2 } }
         for (index, home) in others.enumerated() {
             try scratch.makeFolder("source \(index)").write("a", random.bytes(1_000_000))

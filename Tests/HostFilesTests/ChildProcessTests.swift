@@ -26,6 +26,15 @@ import Testing
         #expect(try result("sleep 60", terminating: true) == 128 + SIGTERM)
     }
 
+    @Test("a child has nothing open that this process has: a socket that listens here does not live on in it")
+    func nothingInherited() throws {
+        // Not to be closed in a child, as the sockets of a library may be.
+        let open = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(open) }
+        #expect(open > 2 && fcntl(open, F_GETFD) == 0)
+        #expect(try result("[ ! -e /proc/$$/fd/\(open) ]") == 0)
+    }
+
     @Test("what is no program gives none")
     func nothing() { #expect(ChildProcess("/nowhere/at/all", []) == nil) }
 }

@@ -197,6 +197,8 @@ int32_t linux_inotify(void);
 int32_t linux_open_folder_directly(const void *path, size_t length);
 // Watches an open folder for changes: the number of the watch, the same for the same folder.
 int32_t linux_inotify_add(int32_t inotify, int32_t directory);
+/// Closes every descriptor from `first` on in the child; `actions` is a `posix_spawn_file_actions_t`. glibc 2.34.
+int32_t linux_close_in_child(void *actions, int32_t first);
 // Both ends of a pipe, closed in programs that are started; the first does not wait when it is read.
 int32_t linux_pipe(int32_t *to_read, int32_t *to_write);
 int32_t linux_inotify_remove(int32_t inotify, int32_t watch);
