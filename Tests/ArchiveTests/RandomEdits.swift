@@ -12,54 +12,23 @@ final class RandomEdits: @unchecked Sendable {
     private var choices: Choices
     /// Whether files get several names: one that is left out of backups may change a file unseen.
     private let links: Bool
-    private static let names = ["a", "b", "c", "x1", "x2", "e\u{301}", "long name with spaces", "d"]
+    private let paths: RandomPaths
 
     init(_ folder: TestFolder, seed: UInt64, links: Bool = true) {
         self.links = links
         source = folder.path + "/s"
         outside = folder.path + "/o"
+        paths = RandomPaths(below: source, names: ["a", "b", "c", "x1", "x2", "e\u{301}", "long name with spaces", "d"])
         folder.makeFolder("o")
         choices = Choices(seed: seed)
         mkdir(source, 0o755)
     }
 
-    private var name: String { RandomEdits.names[choices.below(RandomEdits.names.count)] }
+    private var name: String { paths.name(&choices) }
 
-    private func children(_ folder: String) -> [String] {
-        guard let directory = opendir(folder) else { return [] }
-        defer { closedir(directory) }
-        var found: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            if name != ".", name != ".." { found.append(name) }
-        }
-        return found.sorted()
-    }
-
-    private func isFolder(_ path: String) -> Bool {
-        var status = stat()
-        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
-    }
-
-    /// Some folder of the source.
-    private func someFolder() -> String {
-        var folder = source
-        for _ in 0..<choices.below(5) {
-            let inside = children(folder).filter { isFolder(folder + "/" + $0) }
-            if inside.isEmpty { break }
-            folder += "/" + inside[choices.below(inside.count)]
-        }
-        return folder
-    }
-
-    private func somePath() -> String { someFolder() + "/" + name }
-
-    /// Something that is there, if there is anything.
-    private func someEntry() -> String {
-        let folder = someFolder()
-        let inside = children(folder)
-        return inside.isEmpty ? folder + "/" + name : folder + "/" + inside[choices.below(inside.count)]
-    }
+    private func someFolder() -> String { paths.folder(&choices) }
+    private func somePath() -> String { paths.path(&choices) }
+    private func someEntry() -> String { paths.entry(&choices) }
 
     private func write(_ path: String, _ flags: Int32, _ bytes: Int) {
         let file = open(path, O_WRONLY | O_NOFOLLOW | flags, 0o644)

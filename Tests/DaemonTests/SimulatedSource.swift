@@ -70,7 +70,7 @@ final class SimulatedSource: FolderWatch, @unchecked Sendable {
         var paths: [UInt64: RawPath] = [:]
         func visit(_ folder: String) {
             if let number = number(folder) { paths[number] = RawPath(folder) }
-            for name in children(folder) where isFolder(folder + "/" + name) { visit(folder + "/" + name) }
+            for name in children(of: folder) where isFolder(folder + "/" + name) { visit(folder + "/" + name) }
         }
         visit(source)
         for _ in 0..<min(queue.count, 1 + choices.below(20)) {
@@ -99,20 +99,8 @@ final class SimulatedSource: FolderWatch, @unchecked Sendable {
     }
 
     private func number(_ path: String) -> UInt64? { status(path).map { UInt64($0.st_ino) } }
-    private func isFolder(_ path: String) -> Bool { status(path).map { $0.st_mode & S_IFMT == S_IFDIR } ?? false }
     private func isLinked(_ path: String) -> Bool { !isFolder(path) && status(path).map { $0.st_nlink > 1 } ?? false }
     private func parent(_ path: String) -> String { RawPath(path).parent.description }
-
-    private func children(_ folder: String) -> [String] {
-        guard let directory = opendir(folder) else { return [] }
-        defer { closedir(directory) }
-        var found: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            if name != ".", name != ".." { found.append(name) }
-        }
-        return found.sorted()
-    }
 
     private func write(_ path: String, _ flags: Int32, _ bytes: Int) {
         if isLinked(path) { return }
@@ -140,7 +128,7 @@ final class SimulatedSource: FolderWatch, @unchecked Sendable {
     /// With all below.
     private func remove(_ path: String) {
         if isFolder(path) {
-            for name in children(path) { remove(path + "/" + name) }
+            for name in children(of: path) { remove(path + "/" + name) }
             if rmdir(path) == 0 { post(number(parent(path))) }
         } else if unlink(path) == 0 {
             post(number(parent(path)))
@@ -150,7 +138,7 @@ final class SimulatedSource: FolderWatch, @unchecked Sendable {
     /// All that a backup looks at, for comparison.
     func state() -> [String] {
         func below(_ folder: String) -> [String] {
-            children(folder).flatMap { name -> [String] in
+            children(of: folder).flatMap { name -> [String] in
                 let path = folder + "/" + name
                 guard let found = status(path) else { return [] }
                 let times = "\(found.st_mtim) \(found.st_ctim)"
@@ -163,27 +151,12 @@ final class SimulatedSource: FolderWatch, @unchecked Sendable {
 
     // MARK: Changes
 
-    private static let names = ["a", "b", "c", "d", "e\u{301}", "long name with spaces"]
-    private var name: String { SimulatedSource.names[choices.below(SimulatedSource.names.count)] }
-
-    private func someFolder() -> String {
-        var folder = source
-        for _ in 0..<choices.below(5) {
-            let inside = children(folder).filter { isFolder(folder + "/" + $0) }
-            if inside.isEmpty { break }
-            folder += "/" + inside[choices.below(inside.count)]
-        }
-        return folder
+    private var paths: RandomPaths {
+        RandomPaths(below: source, names: ["a", "b", "c", "d", "e\u{301}", "long name with spaces"])
     }
-
-    private func somePath() -> String { someFolder() + "/" + name }
-
-    /// Something that is there, if there is anything.
-    private func someEntry() -> String {
-        let folder = someFolder()
-        let inside = children(folder)
-        return inside.isEmpty ? folder + "/" + name : folder + "/" + inside[choices.below(inside.count)]
-    }
+    private var name: String { paths.name(&choices) }
+    private func somePath() -> String { paths.path(&choices) }
+    private func someEntry() -> String { paths.entry(&choices) }
 
     func edit() {
         switch choices.below(23) {
