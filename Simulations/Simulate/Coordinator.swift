@@ -139,14 +139,13 @@ struct Coordinator {
     }
 
     private func summary() {
-        for group in ["act: ", "network: ", ""] {
-            let found = counts.filter {
-                group.isEmpty ? !$0.key.hasPrefix("act: ") && !$0.key.hasPrefix("network: ") : $0.key.hasPrefix(group)
+        let groups = [("act: ", "work and trouble:"), ("network: ", "network faults:"), ("spent: ", "steps spent on:")]
+        for (group, title) in groups + [("", "states reached and checks made:")] {
+            let found = counts.filter { key, _ in
+                group.isEmpty ? !groups.contains { key.hasPrefix($0.0) } : key.hasPrefix(group)
             }
             guard !found.isEmpty else { continue }
-            writeLine(
-                group == "act: "
-                    ? "work and trouble:" : group == "network: " ? "network faults:" : "states reached and checks made:")
+            writeLine(title)
             for (kind, number) in found.sorted(by: { $0.key < $1.key }) {
                 writeLine("  \(kind.dropFirst(group.count)): \(number)")
             }

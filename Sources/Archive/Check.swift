@@ -65,24 +65,54 @@ extension ArchiveStore {
         var lost = LostData()
         for pack in scrub.damagedPacks { try noteLost(pack, &lost) }
         let isHurt = !scrub.missingPacks.isEmpty || !scrub.damagedPacks.isEmpty || !scrub.lostPages.isEmpty
-        if isHurt, repair, !peersMayHold, identity.owner != nil, identity.certificate.permissions.contains(.forget) {
+        let mayRevise = identity.owner != nil && identity.certificate.permissions.contains(.forget)
+        if isHurt, repair, !peersMayHold, mayRevise {
             let lists = try replaceLostPacks(
                 missing: scrub.missingPacks, damaged: scrub.damagedPacks, nowSeconds: nowSeconds, progress)
             report.repaired.append("\(lists) list(s) of packs were made anew without what is lost")
         } else {
-            for id in scrub.lostPages { report.lost.append("page \(id.hex) of a pack list is lost") }
-            for pack in scrub.missingPacks { report.lost.append("pack \(pack.hex) is missing") }
-            for pack in scrub.damagedPacks { report.lost.append("pack \(pack.id.hex) is damaged beyond repair") }
-            if isHurt, repair, peersMayHold {
+            if isHurt, repair {
                 try relyOnNone(of: scrub.missingPacks, damaged: scrub.damagedPacks)
-                report.lost.append(
-                    "peers may have what is lost: when they are connected (`peers`), run `check --repair` again; "
-                        + "what none of them has goes when the snapshots that need it are forgotten")
+                if mayRevise { try leaveOutUnneeded(&scrub, progress, &report) }
             }
+            reportLosses(scrub, mayBeWithPeers: repair && peersMayHold, &report)
         }
         try checkSnapshots(lost, knownLost: Set(scrub.lostSnapshots), progress, &report)
         report.seconds = (ContinuousClock.now - started) / .seconds(1)
         return report
+    }
+
+    /// Takes what is lost off the lists of snapshots that need none of it, such as a pack into which others were merged, and which was
+    /// lost before anybody else had it: what it held is in packs that came back from peers. Peers lose nothing by these lists either.
+    private func leaveOutUnneeded(
+        _ scrub: inout ScrubReport, _ progress: Progress, _ report: inout CheckReport
+    ) throws(ArchiveError) {
+        let lost = Set(scrub.missingPacks).union(scrub.damagedPacks.map(\.id))
+        let lists = try coverSnapshots(scrub.incompleteSnapshots, without: lost, onlyWhole: true, progress)
+        guard lists > 0 else { return }
+        report.repaired.append("\(lists) list(s) of packs were made anew without what is lost: it is not needed there")
+        var pages: Set<PageID> = []
+        var packs: Set<PackID> = []
+        do throws(VaultError) {
+            for id in try vault.snapshots() {
+                for entry in (try? vault.snapshotRecord(id))?.pages ?? [] { pages.insert(entry.id) }
+            }
+            packs = try vault.committedPacks()
+        } catch { throw ArchiveError(.storage, "check the vault", "\(error)") }
+        scrub.missingPacks.removeAll { !packs.contains($0) }
+        scrub.damagedPacks.removeAll { !packs.contains($0.id) }
+        scrub.lostPages.removeAll { !pages.contains($0) }
+    }
+
+    private func reportLosses(_ scrub: ScrubReport, mayBeWithPeers: Bool, _ report: inout CheckReport) {
+        for id in scrub.lostPages { report.lost.append("page \(id.hex) of a pack list is lost") }
+        for pack in scrub.missingPacks { report.lost.append("pack \(pack.hex) is missing") }
+        for pack in scrub.damagedPacks { report.lost.append("pack \(pack.id.hex) is damaged beyond repair") }
+        let isHurt = !scrub.missingPacks.isEmpty || !scrub.damagedPacks.isEmpty || !scrub.lostPages.isEmpty
+        guard isHurt, mayBeWithPeers else { return }
+        report.lost.append(
+            "peers may have what is lost: when they are connected (`peers`), run `check --repair` again; "
+                + "what none of them has goes when the snapshots that need it are forgotten")
     }
 
     /// Chunks that the vault seems to hold, and does not.
@@ -176,7 +206,7 @@ extension ArchiveStore {
 /// What a vault should hold and does not, or not whole.
 package struct VaultLosses: Sendable, Hashable {
     package var packs: [PackID] = []
-    /// Those whose record, or a page of whose list, is lost.
+    /// Those whose record, or a page or a pack of whose list, is lost.
     package var snapshots: [SnapshotID] = []
 
     package var isEmpty: Bool { packs.isEmpty && snapshots.isEmpty }
@@ -185,6 +215,6 @@ package struct VaultLosses: Sendable, Hashable {
 
     init(_ scrub: ScrubReport) {
         packs = scrub.missingPacks + scrub.damagedPacks.map(\.id)
-        snapshots = scrub.lostSnapshots + (scrub.lostPages.isEmpty ? [] : scrub.incompleteSnapshots)
+        snapshots = scrub.lostSnapshots + scrub.incompleteSnapshots
     }
 }

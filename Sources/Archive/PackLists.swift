@@ -22,9 +22,12 @@ extension ArchiveStore {
 
     /// Makes the lists of these snapshots hold every pack in which the index finds a chunk of theirs, and none of `lost`.
     ///
-    /// Returns how many lists were changed. A list with a page that is gone is made anew.
+    /// Returns how many lists were changed. A list with a page that is gone is made anew. With `onlyWhole`, lists stay as they are of
+    /// snapshots that need anything which is in none of the packs that are left.
     @discardableResult
-    func coverSnapshots(_ ids: [SnapshotID], without lost: Set<PackID>, _ progress: Progress) throws(ArchiveError) -> Int {
+    func coverSnapshots(
+        _ ids: [SnapshotID], without lost: Set<PackID>, onlyWhole: Bool = false, _ progress: Progress
+    ) throws(ArchiveError) -> Int {
         var changed = 0
         for id in ids {
             guard let (record, contents) = try openSnapshot(id) else { continue }
@@ -34,18 +37,27 @@ extension ArchiveStore {
                 if let page = try? vault.page(page.id) { packs += page.packs } else { isWhole = false }
             }
             var needed = PackSet()
+            var hasAll = true
             let reachable = try Reachability(source: chunkSource(), progress: progress)
             func note(_ key: ChunkKey) throws(ArchiveError) -> Bool {
                 do {
-                    guard let place = try index.lookup(cipher.id(of: key)) else { return false }
+                    guard let place = try index.lookup(cipher.id(of: key)) else {
+                        hasAll = false
+                        return false
+                    }
                     needed.insert(place.packNumber)
                     return true
                 } catch {
                     throw ArchiveError(.storage, "look up a chunk", "\(error)")
                 }
             }
-            try reachable.visitPaths(tree: contents.root, unreadable: { _ in }) { (key, _) throws(ArchiveError) in try note(key) }
-            try? reachable.visit(stream: contents.problems) { (key) throws(ArchiveError) in _ = try note(key) }
+            let unreadable: (RawPath) -> Void = { _ in hasAll = false }
+            try reachable.visitPaths(tree: contents.root, unreadable: unreadable) { (key, _) throws(ArchiveError) in try note(key)
+            }
+            do throws(ArchiveError) {
+                try reachable.visit(stream: contents.problems) { (key) throws(ArchiveError) in _ = try note(key) }
+            } catch { hasAll = false }
+            if onlyWhole, !hasAll { continue }
             var seen = Set<PackID>()
             let list = (packs + needed.map { index.packID($0) }.sorted()).filter {
                 !lost.contains($0) && seen.insert($0).inserted

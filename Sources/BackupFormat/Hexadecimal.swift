@@ -1,25 +1,33 @@
 /// The bytes as lower-case hexadecimal digits.
 package func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
-    let digits: [UInt8] = Array("0123456789abcdef".utf8)
-    var text: [UInt8] = []
-    for byte in bytes {
-        text.append(digits[Int(byte >> 4)])
-        text.append(digits[Int(byte & 15)])
+    bytes.withContiguousStorageIfAvailable { hexadecimal($0) }
+        ?? Array(bytes).withUnsafeBufferPointer { hexadecimal($0) }
+}
+
+private func hexadecimal(_ bytes: UnsafeBufferPointer<UInt8>) -> String {
+    func digit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x61 + value - 10 }
+    return String(unsafeUninitializedCapacity: 2 * bytes.count) { text in
+        for (index, byte) in bytes.enumerated() {
+            text[2 * index] = digit(byte >> 4)
+            text[2 * index + 1] = digit(byte & 15)
+        }
+        return 2 * bytes.count
     }
-    return String(decoding: text, as: UTF8.self)
 }
 
 /// The bytes that an even number of hexadecimal digits stand for, or nil for anything else.
 package func hexadecimalBytes(_ text: String) -> [UInt8]? {
-    let digits = Array(text.utf8)
-    guard digits.count % 2 == 0 else { return nil }
-    var result: [UInt8] = []
-    result.reserveCapacity(digits.count / 2)
-    for pair in stride(from: 0, to: digits.count, by: 2) {
-        guard let high = hexadecimalDigit(digits[pair]), let low = hexadecimalDigit(digits[pair + 1]) else { return nil }
-        result.append(high << 4 | low)
+    var text = text
+    return text.withUTF8 { digits -> [UInt8]? in
+        guard digits.count % 2 == 0 else { return nil }
+        var result: [UInt8] = []
+        result.reserveCapacity(digits.count / 2)
+        for pair in stride(from: 0, to: digits.count, by: 2) {
+            guard let high = hexadecimalDigit(digits[pair]), let low = hexadecimalDigit(digits[pair + 1]) else { return nil }
+            result.append(high << 4 | low)
+        }
+        return result
     }
-    return result
 }
 
 private func hexadecimalDigit(_ character: UInt8) -> UInt8? {

@@ -79,7 +79,7 @@ extension DaemonCore {
         }
         call.onGone { [self] in wake() }
         let started = state.withLock { state in
-            state.pokes += 1
+            state.poke()
             return state.pokes
         }
         var shown: ReplicaCount?

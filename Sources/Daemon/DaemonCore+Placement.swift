@@ -24,7 +24,8 @@ extension DaemonCore {
             (state.roster.peers, state.sessions, state.replicas, state.full)
         }
         var granted: [DeviceID: UInt64] = [:]
-        for session in sessions where session.isPaired && session.ended == nil {
+        // Until both have said what they offer, what was agreed before holds.
+        for session in sessions where session.isPaired && session.ended == nil && session.isSettled {
             if let device = session.device { granted[device] = session.agreement.storedThere }
         }
         let candidates = devices.compactMap { known -> Candidate? in
@@ -38,11 +39,12 @@ extension DaemonCore {
         return (candidates, full)
     }
 
-    /// Takes a device for one session's thread: two sessions with one peer must not bring the same to it twice.
+    /// Takes a device for one session's thread: two sessions with one peer must not bring the same to it twice. Waits until no other
+    /// has it; false when the session or the node ends before.
     func claim(_ device: DeviceID, _ session: PeerSession) -> Bool {
-        state.withLock { state in
-            guard session.ended == nil, !state.isStopping else { return false }
-            return state.busy.insert(device).inserted
+        state.wait { state -> Bool? in
+            if session.ended != nil || state.isStopping { return false }
+            return state.busy.insert(device).inserted ? true : nil
         }
     }
 

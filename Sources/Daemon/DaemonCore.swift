@@ -78,6 +78,10 @@ package final class DaemonCore: Sendable {
         var listening: PeerAddress?
         /// Raised whenever there may be something new to bring to peers.
         var pokes = 0
+        /// Raised for a session alone, when what both sides offer has changed and nobody else's share with it.
+        var nudges: [ObjectIdentifier: Int] = [:]
+        /// Raised with each of both.
+        var news = 0
         /// How far each session has come with that.
         var finished: [ObjectIdentifier: Int] = [:]
         /// Backups that run in other processes and have told so.
@@ -94,6 +98,11 @@ package final class DaemonCore: Sendable {
         /// Whether the book says something else of the peer now than when the session began.
         func isOutdated(_ session: PeerSession) -> Bool {
             session.connection.trust != .invited && session.isPaired != roster.isWelcome(session.connection.peer)
+        }
+
+        mutating func poke() {
+            pokes += 1
+            news += 1
         }
 
         /// Of devices in the book alone: a friend can certify any number.
@@ -192,7 +201,20 @@ package final class DaemonCore: Sendable {
     }
 
     /// Something may have to be brought to peers.
-    package func poke() { state.withLock { $0.pokes += 1 } }
+    package func poke() { state.withLock { $0.poke() } }
+
+    /// A session has begun, or what both sides offer each other has changed. Others look only where that changes what they are to keep: one
+    /// connection that breaks again and again gives nobody else work.
+    func offersChanged(_ session: PeerSession) {
+        let granted = session.isSettled ? session.agreement.storedThere : nil
+        state.withLock { state in
+            state.nudges[ObjectIdentifier(session), default: 0] += 1
+            state.news += 1
+            guard let device = session.device, let granted, state.replicas[device].grantedBytes != granted else { return }
+            state.updateReplica(device) { $0.grantedBytes = granted }
+            state.poke()
+        }
+    }
 
     /// Lets whoever waits for something look again.
     func wake() { state.withLock { _ in } }
@@ -205,18 +227,18 @@ package final class DaemonCore: Sendable {
     /// Waits for so long, or for the end.
     package func rest(milliseconds: Int) { _ = state.wait(milliseconds: milliseconds) { $0.isStopping ? true : nil } }
 
-    /// Waits for so long, or until there may be something new to bring to peers after what was known at `pokes`, or for the end.
-    package func rest(after pokes: Int, milliseconds: Int) {
-        _ = state.wait(milliseconds: milliseconds) { $0.isStopping || $0.pokes != pokes ? true : nil }
+    /// Waits for so long, or until there may be something new to bring or to offer to peers after what was known at `news`, or for the end.
+    package func rest(after news: Int, milliseconds: Int) {
+        _ = state.wait(milliseconds: milliseconds) { $0.isStopping || $0.news != news ? true : nil }
     }
 
-    package var pokes: Int { state.withLock { $0.pokes } }
+    package var news: Int { state.withLock { $0.news } }
 
     /// Whether a backup, which may be another process's, makes packs now: they are sent as they come.
     package func backupRuns(_ runs: Bool) {
         state.withLock { state in
             state.backupsRunning += runs ? 1 : -1
-            if !runs { state.pokes += 1 }
+            if !runs { state.poke() }
         }
     }
 
@@ -230,7 +252,7 @@ package final class DaemonCore: Sendable {
     package func stop() {
         state.withLock { state in
             state.isStopping = true
-            state.pokes += 1
+            state.poke()
         }
     }
 
@@ -259,7 +281,7 @@ package final class DaemonCore: Sendable {
     private func take(_ book: PeerBook) {
         let (ended, met) = state.withLock { state -> ([PeerSession], [PeerSession]) in
             state.roster.book = book
-            state.pokes += 1
+            state.poke()
             // Who has left may throw away what they have: it counts for nothing.
             let before = state.replicas
             state.replicas.keep(Set(state.roster.peers.map(\.id)))
@@ -300,6 +322,8 @@ package final class DaemonCore: Sendable {
             }
             state.sessions.append(session)
             if session.isPaired, let device = identity.certificate?.device {
+                // Somebody else had its place.
+                if state.replicas[device].state(now: now) == .offline { state.poke() }
                 state.updateReplica(device) { $0.lastSeen = now }
             }
             return (state.isStopping, state.isOutdated(session), ofFriend >= memory.perFriendMax)
@@ -317,6 +341,7 @@ package final class DaemonCore: Sendable {
         state.withLock { state in
             state.sessions.removeAll { $0 === session }
             state.finished[ObjectIdentifier(session)] = nil
+            state.nudges[ObjectIdentifier(session)] = nil
             guard session.isPaired, let device = session.device else { return }
             state.updateReplica(device) { $0.lastSeen = now }
         }

@@ -58,7 +58,7 @@ package final class PeerSession: Sendable {
             core.log("connected with \(name) (\(connection.trust == .own ? "own device" : "friend"))")
             // Another thread takes the next pack while one goes to the disk.
             isServed = start("serve") { $0.serve() } && start("replicate") { Replicator($0, $0.core).run() }
-            core.poke()
+            core.offersChanged(self)
         }
         if !isServed { connection.close(.busy) }
     }
@@ -108,7 +108,7 @@ package final class PeerSession: Sendable {
             return state.agreement != before || !state.hasOffered
         }
         // An offer that changes nothing is no reason to look through everything.
-        if isNews { core.poke() }
+        if isNews { core.offersChanged(self) }
     }
 
     package func end(_ error: PeerProtocolError) {
@@ -214,7 +214,7 @@ package final class PeerSession: Sendable {
         }
         guard isChanged else { return }
         connection.announce(offer)
-        core.poke()
+        core.offersChanged(self)
     }
 }
 

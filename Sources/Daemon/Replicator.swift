@@ -31,21 +31,18 @@ struct Replicator {
     func run() {
         guard let device = session.device else { return }
         /// What has been dealt with.
-        var pokes = -1
+        var (pokes, nudges) = (-1, -1)
         var ahead: Set<PackID> = []
         var pause = core.pace.roundMilliseconds
         var failures = 0
-        while let wake = next(after: pokes, milliseconds: pause) {
-            guard core.claim(device, session) else {
-                // Another session with the same peer is at it, and about to end.
-                core.rest(milliseconds: Replicator.aheadMilliseconds)
-                continue
-            }
+        while let wake = next(after: pokes, nudges, milliseconds: pause) {
+            // Another session with the same peer may be at it, and about to end.
+            guard core.claim(device, session) else { continue }
             pause = core.pace.roundMilliseconds
             var isFinal = true
             var hasSent = false
             do throws(ReplicationError) {
-                if wake.pokes != pokes || !wake.isBackupRunning { try round(device) }
+                if wake.pokes != pokes || wake.nudges != nudges || !wake.isBackupRunning { try round(device) }
                 failures = 0
                 // Which set's they are shows at the commit.
                 if wake.isBackupRunning, core.share(of: session)?.holds(replicas: core.targets.least) == true {
@@ -60,7 +57,7 @@ struct Replicator {
                 failures += 1
                 isFinal = error.code != .cutOff && error.code != .stopped
             }
-            pokes = wake.pokes
+            (pokes, nudges) = (wake.pokes, wake.nudges)
             core.release(device)
             // Commands read it from there.
             core.saveReplicas()
@@ -71,17 +68,20 @@ struct Replicator {
 
     private struct Wake {
         var pokes: Int
+        var nudges: Int
         var isBackupRunning: Bool
     }
 
     /// Waits until there may be something to do; nil when the session is over.
-    private func next(after pokes: Int, milliseconds: Int) -> Wake? {
+    private func next(after pokes: Int, _ nudges: Int, milliseconds: Int) -> Wake? {
         func wake(_ state: DaemonCore.State) -> Wake {
-            Wake(pokes: state.pokes, isBackupRunning: state.backupsRunning > 0)
+            let nudges = state.nudges[ObjectIdentifier(session)] ?? 0
+            return Wake(pokes: state.pokes, nudges: nudges, isBackupRunning: state.backupsRunning > 0)
         }
         let found = core.state.wait(milliseconds: milliseconds) { state -> Wake?? in
             if state.isStopping || session.ended != nil { return .some(nil) }
-            return state.pokes != pokes || state.backupsRunning > 0 ? .some(wake(state)) : nil
+            let found = wake(state)
+            return found.pokes != pokes || found.nudges != nudges || found.isBackupRunning ? .some(found) : nil
         }
         return found ?? core.state.withLock { wake($0) }
     }

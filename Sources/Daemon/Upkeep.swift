@@ -13,7 +13,7 @@ package struct Upkeep {
     private var announcing = Pace(seconds: 60)
     private var snapshots: Set<SnapshotID>?
     private var announced: Announcement?
-    private var pokes = -1
+    private var news = -1
 
     /// Announced sizes are rounded, so that not every byte is news.
     private static let freeStepBytes: UInt64 = 256 << 20
@@ -22,9 +22,9 @@ package struct Upkeep {
 
     package mutating func tick(announce: (Announcement) -> Void) {
         let now = core.now
-        let pokesNow = core.state.withLock { $0.pokes }
-        if offers.isDue(now) || pokesNow != pokes {
-            pokes = pokesNow
+        let newsNow = core.news
+        if offers.isDue(now) || newsNow != news {
+            news = newsNow
             renewOffers()
         }
         if saving.isDue(now) { core.saveReplicas() }

@@ -224,13 +224,14 @@ private final class SimulatedFile: DiskFile {
     }
 
     func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(HostFilesError) -> Int {
-        let bytes = try locked { state throws(HostFilesError) in
-            let bytes = state.nodes[node].bytes
-            let start = min(offset, bytes.count)
-            return Array(bytes[start..<min(start + buffer.count, bytes.count)])
+        try locked { state throws(HostFilesError) in
+            state.nodes[node].bytes.withUnsafeBytes { bytes in
+                let start = min(offset, bytes.count)
+                let found = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + buffer.count, bytes.count)])
+                if !found.isEmpty { buffer.copyMemory(from: found) }
+                return found.count
+            }
         }
-        buffer.copyBytes(from: bytes)
-        return bytes.count
     }
 
     func write(at offset: Int, _ bytes: UnsafeRawBufferPointer) throws(HostFilesError) {

@@ -1,4 +1,5 @@
 internal import BackupFormat
+internal import Glibc
 
 /// The device and the cache of a ``SimulatedDisk``.
 struct SimulatedDiskState: Sendable {
@@ -41,6 +42,8 @@ struct SimulatedDiskState: Sendable {
     var epoch = 0
     /// Where directories were found, until one of them goes elsewhere.
     private var directories: [RawPath: Int] = [:]
+    /// The one that was asked for last: mostly it is the next one too.
+    private var last: (path: [UInt8], node: Int)?
     /// Directories that somebody has taken.
     var locked: Set<Int> = []
     private(set) var hasCrashed = false
@@ -93,17 +96,26 @@ struct SimulatedDiskState: Sendable {
 
     mutating func lookUp(_ path: RawPath, _ what: String) throws(HostFilesError) -> Int? {
         guard let slash = path.bytes.lastIndex(of: 0x2f), slash + 1 < path.bytes.count else { return try walk(path, what) }
-        let parent = RawPath(bytes: Array(path.bytes[..<slash]))
         let name = RawPath(bytes: Array(path.bytes[(slash + 1)...]))
         if name == "." { return try walk(path, what) }
+        if let last, last.path.count == slash, path.bytes.isSame(as: last.path, upTo: slash) {
+            return nodes[last.node].entries[name]
+        }
+        let parent = RawPath(bytes: Array(path.bytes[..<slash]))
         var directory = directories[parent]
         if directory == nil {
             directory = try walk(parent, what)
             if let directory, nodes[directory].isDirectory { directories[parent] = directory }
         }
         guard let directory else { return nil }
+        if nodes[directory].isDirectory { last = (parent.bytes, directory) }
         guard nodes[directory].isDirectory else { throw HostFilesError(.notADirectory, what, path: path) }
         return nodes[directory].entries[name]
+    }
+
+    private mutating func forgetDirectories() {
+        directories = [:]
+        last = nil
     }
 
     private func walk(_ path: RawPath, _ what: String) throws(HostFilesError) -> Int? {
@@ -139,7 +151,7 @@ struct SimulatedDiskState: Sendable {
     private mutating func change(_ places: [(place: Place, node: Int?)]) {
         for (place, node) in places {
             let before = nodes[place.directory].entries[place.name]
-            if let before, nodes[before].isDirectory { directories = [:] }
+            if let before, nodes[before].isDirectory { forgetDirectories() }
             nodes[place.directory].entries[place.name] = node
             nodes[place.directory].modifiedSeconds = now
             if let node { nodes[node].names += 1 }
@@ -277,6 +289,7 @@ struct SimulatedDiskState: Sendable {
     private static func apply(_ write: Write, to bytes: inout [UInt8]) {
         switch write {
         case .bytes(let offset, let new):
+            if bytes.count == offset { return bytes += new }
             if bytes.count < offset + new.count { bytes += [UInt8](repeating: 0, count: offset + new.count - bytes.count) }
             bytes.replaceSubrange(offset..<offset + new.count, with: new)
         case .size(let size):
@@ -300,7 +313,7 @@ struct SimulatedDiskState: Sendable {
         }
         changes = []
         locked = []
-        directories = [:]
+        forgetDirectories()
         for index in nodes.indices {
             nodes[index].entries = nodes[index].durableEntries
             for write in nodes[index].pending { SimulatedDiskState.tear(write, &random, &nodes[index].durableBytes) }
@@ -339,6 +352,18 @@ struct SimulatedDiskState: Sendable {
         var result: [(path: RawPath, bytes: [UInt8])] = []
         for name in nodes[node].entries.keys.sorted() { result += files(under: path.appending(name)) }
         return result
+    }
+}
+
+extension [UInt8] {
+    /// Whether both begin with the same bytes, which both have.
+    fileprivate func isSame(as other: [UInt8], upTo count: Int) -> Bool {
+        withUnsafeBytes { mine in
+            other.withUnsafeBytes { theirs in
+                guard let a = mine.baseAddress, let b = theirs.baseAddress else { return count == 0 }
+                return memcmp(a, b, count) == 0
+            }
+        }
     }
 }
 

@@ -4,7 +4,8 @@ package import BackupFormat
 ///
 /// It goes through the addresses in order, begins with the next when one has failed or has taken ``stagger`` without an answer, and
 /// begins again after a random part of a time that doubles with each round that failed ("full jitter": so nodes that
-/// lost each other at one moment do not come back at one moment).
+/// lost each other at one moment do not come back at one moment). An address at which another node has answered is left out of rounds
+/// for a time that doubles each time: a device that was replaced, or whose address went to somebody else, is not dialled there for ever.
 package struct DialPlan {
     /// Between the beginnings of two attempts of one round.
     package static let stagger = Duration.milliseconds(300)
@@ -15,6 +16,9 @@ package struct DialPlan {
     package static let pauseMin = Duration.milliseconds(100)
     /// A session that lasted so long was no failure.
     package static let successAfter = Duration.seconds(30)
+    /// An address at which another node answers is tried again after a minute, then after twice as long each time, up to an hour.
+    package static let strangerBase = Duration.seconds(60)
+    package static let strangerMax = Duration.seconds(3600)
     /// More addresses than that are not tried.
     package static let candidatesMax = 16
 
@@ -23,6 +27,8 @@ package struct DialPlan {
         case candidates([PeerAddress])
         /// An attempt came to nothing.
         case failed(PeerAddress)
+        /// An attempt came to another node than the peer.
+        case otherPeer(PeerAddress)
         /// There is a session with the peer, whoever dialled.
         case connected
         /// There is none any more.
@@ -50,6 +56,8 @@ package struct DialPlan {
     /// When the next address of this round, or the next round, begins.
     private var nextAt: Duration?
     private var roundBeganAt: Duration?
+    /// Where another node has answered: how often in a row, and when it is tried again.
+    private var strangers: [PeerAddress: (times: Int, until: Duration)] = [:]
 
     package init() {}
 
@@ -60,6 +68,9 @@ package struct DialPlan {
         switch event {
         case .candidates(let addresses): return take(addresses, now)
         case .failed(let address): return attemptFailed(address, now, &random)
+        case .otherPeer(let address):
+            if inFlight.contains(address) { noteStranger(address, now, &random) }
+            return attemptFailed(address, now, &random)
         case .connected:
             isConnected = true
             connectedAt = now
@@ -73,6 +84,7 @@ package struct DialPlan {
         case .wake:
             guard !isConnected else { return [] }
             failures = 0
+            strangers = [:]
             let effects = abandonAll()
             nextAt = candidates.isEmpty ? nil : now + pause(&random)
             return effects
@@ -87,6 +99,7 @@ package struct DialPlan {
             candidates.append(address)
         }
         remaining.removeAll { !candidates.contains($0) }
+        strangers = strangers.filter { candidates.contains($0.key) }
         let new = candidates.filter { !before.contains($0) && !inFlight.contains($0) }
         guard !isConnected, !new.isEmpty else {
             if candidates.isEmpty, inFlight.isEmpty { nextAt = nil }
@@ -115,11 +128,22 @@ package struct DialPlan {
         return []
     }
 
+    private mutating func noteStranger(
+        _ address: PeerAddress, _ now: Duration, _ random: inout some RandomNumberGenerator
+    ) {
+        let times = strangers[address]?.times ?? 0
+        let longest = min(DialPlan.strangerMax, DialPlan.strangerBase * (1 << min(times, 16)))
+        let half = longest.components.seconds * 500
+        strangers[address] = (times + 1, now + .milliseconds(half + Int64.random(in: 0...half, using: &random)))
+    }
+
     private mutating func tick(_ now: Duration) -> [Effect] {
         guard !isConnected, let due = nextAt, now >= due else { return [] }
-        if remaining.isEmpty, inFlight.isEmpty { remaining = candidates }
+        if remaining.isEmpty, inFlight.isEmpty {
+            remaining = candidates.filter { address in strangers[address].map { $0.until <= now } ?? true }
+        }
         guard !remaining.isEmpty else {
-            nextAt = nil
+            nextAt = inFlight.isEmpty ? candidates.compactMap { strangers[$0]?.until }.min() : nil
             return []
         }
         if inFlight.isEmpty { roundBeganAt = now }

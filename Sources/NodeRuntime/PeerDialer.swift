@@ -58,7 +58,7 @@ final class PeerDialer: @unchecked Sendable {
             // An attempt that was abandoned has no say in what came after it.
             guard !isStopped, attempts[address] === attempt else { return }
             attempts[address] = nil
-            handle(.failed(address))
+            handle(error.code == .otherPeer ? .otherPeer(address) : .failed(address))
         }
     }
 

@@ -73,7 +73,11 @@ package struct SnapshotDownload: Sendable {
         var wholePages: Set<PageID> = []
         for record in records.values.sorted(by: { ($0.sequence, $0.id) > ($1.sequence, $1.id) }) {
             do throws(ReplicationError) {
-                if try bring(record, &wholePages) { report.committed.append(record.id) }
+                if let here = try? vault.snapshotRecord(record.id), here.revision > record.revision {
+                    if try complete(here, orBring: record, &wholePages) { report.committed.append(record.id) }
+                } else if try bring(record, &wholePages) {
+                    report.committed.append(record.id)
+                }
             } catch {
                 if error.code == .stopped || error.code == .local || error.code == .cutOff { throw error }
                 report.incomplete[record.id] = error.description
@@ -119,6 +123,26 @@ package struct SnapshotDownload: Sendable {
             }
         }
         throw ReplicationError(.untrue, "snapshot \(record.id): it misses something each time")
+    }
+
+    /// Brings what the list here lacks, which is later than that of any peer. Where a pack is with nobody, as one into which others were
+    /// merged and which was lost before anybody else had it, the packs of the earlier list are brought: whoever can read the snapshot
+    /// makes a list of them. False when the list here was whole already.
+    private func complete(
+        _ here: SnapshotRecord, orBring earlier: SnapshotRecord, _ wholePages: inout Set<PageID>
+    ) throws(ReplicationError) -> Bool {
+        let missing = try missingPacks(of: here, &wholePages)
+        guard !missing.isEmpty else { return false }
+        do throws(ReplicationError) {
+            try fetch(missing, here)
+            return true
+        } catch {
+            guard error.code == .notFound else { throw error }
+            try fetch(try missingPacks(of: earlier, &wholePages), earlier)
+            do { try vault.sync() } catch { throw ReplicationError(error) }
+            throw ReplicationError(
+                .notFound, "its list names packs that nobody has; run `check --repair`: the packs of an earlier list are here")
+        }
     }
 
     private static let attemptsMax = 8

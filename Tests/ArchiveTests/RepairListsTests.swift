@@ -52,6 +52,25 @@ import Vault
         #expect(try later.vault.missingPacks(of: again).isEmpty)
     }
 
+    @Test(
+        "a pack that was lost before anybody else had it goes off the lists of snapshots that need it no more, as a new revision",
+        arguments: [true, false])
+    func leavesOut(isGone: Bool) throws {
+        let (disk, snapshot, pack) = try begin(isGone: isGone)
+        let store = try world.open(disk)
+        let before = try list(store.vault, snapshot)
+        _ = try store.check(readDataFraction: 1, repair: true, nowSeconds: 0, progress: Progress(), peersMayHold: true)
+        // What it held is in another pack again: stored anew by a backup here, as packs that come from peers are.
+        _ = try world.backUp(store, at: 100)
+        let report = try store.check(readDataFraction: 1, repair: true, nowSeconds: 0, progress: Progress(), peersMayHold: true)
+        #expect(report.repaired.contains { $0.contains("made anew without what is lost") }, "\(report)")
+        #expect(report.lost == [])
+        let after = try list(store.vault, snapshot)
+        #expect(after.revision == before.revision + 1 && !after.packs.contains(pack))
+        #expect(try store.vault.missingPacks(of: snapshot).isEmpty)
+        #expect(try store.check(readDataFraction: 1, repair: false, nowSeconds: 0, progress: Progress()).lost == [])
+    }
+
     @Test("where no peer can hold it, what is lost is taken off the lists")
     func givesUp() throws {
         let (disk, snapshot, pack) = try begin(isGone: true)

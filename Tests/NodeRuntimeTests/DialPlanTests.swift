@@ -76,6 +76,41 @@ struct DialPlanTests {
         #expect(plan.deadline.map { $0 <= now + .seconds(5) } == true)
     }
 
+    @Test("an address at which another node answers, as after a device was replaced, is not dialled every few minutes for ever")
+    func strangers() {
+        var plan = DialPlan()
+        var random = Choices(seed: 4)
+        var now = Duration.zero
+        _ = plan.handle(.candidates([address(1)]), at: now, using: &random)
+        /// Lets a day pass, in which every attempt ends so; answers how many there were at either address.
+        func day(_ end: (PeerAddress) -> DialPlan.Event) -> [PeerAddress: Int] {
+            var dials: [PeerAddress: Int] = [:]
+            let midnight = now + .seconds(86_400)
+            while let deadline = plan.deadline, deadline < midnight {
+                now = max(now, deadline)
+                var effects = plan.handle(.tick, at: now, using: &random)
+                while case .dial(let address)? = effects.popLast() {
+                    dials[address, default: 0] += 1
+                    effects += plan.handle(end(address), at: now, using: &random)
+                }
+            }
+            return dials
+        }
+        _ = plan.handle(.otherPeer(address(1)), at: now, using: &random)
+        _ = day { .otherPeer($0) }
+        let dials = day { .otherPeer($0) }[address(1)] ?? 0
+        #expect(dials >= 24 && dials <= 48, "\(dials)")
+        // Another address of the same peer is tried as often as before.
+        #expect(plan.handle(.candidates([address(1), address(2)]), at: now, using: &random) == [.dial(address(2))])
+        _ = plan.handle(.failed(address(2)), at: now, using: &random)
+        let both = day { $0 == address(1) ? .otherPeer($0) : .failed($0) }
+        #expect((both[address(1)] ?? 0) <= 48 && (both[address(2)] ?? 0) > 300, "\(both)")
+        // In another network the address may be the peer's.
+        _ = plan.handle(.wake, at: now, using: &random)
+        now = max(now, plan.deadline ?? now)
+        #expect(plan.handle(.tick, at: now, using: &random) == [.dial(address(1))])
+    }
+
     @Test(
         "whatever happens, in any order: no dialling when connected, no address twice at once, never at rest without a session",
         arguments: 0..<300 as Range<UInt64>)
@@ -94,12 +129,16 @@ struct DialPlanTests {
             case 1: event = .connected
             case 2, 3: event = .lost
             case 4: event = .wake
-            case 5, 6: event = .failed(dialling.randomElement(using: &choices) ?? address(choices.below(25)))
+            case 5: event = .failed(dialling.randomElement(using: &choices) ?? address(choices.below(25)))
+            case 6: event = .otherPeer(dialling.randomElement(using: &choices) ?? address(choices.below(25)))
             default:
                 if let deadline = plan.deadline { now = max(now, deadline) }
                 event = .tick
             }
-            if case .failed(let address) = event { dialling.removeAll { $0 == address } }
+            switch event {
+            case .failed(let address), .otherPeer(let address): dialling.removeAll { $0 == address }
+            default: break
+            }
             for effect in plan.handle(event, at: now, using: &random) {
                 switch effect {
                 case .dial(let address):

@@ -56,6 +56,31 @@ private final class TwistedPeer: PeerLink {
         #expect(try Set(peer.vault.snapshots()) == Set(records[1...].map(\.id)))
     }
 
+    @Test(
+        "where a merged pack was lost before anybody else had it, the packs that were merged come back from whoever holds the list of before"
+    )
+    func mergedPackLost() throws {
+        var world = try ReplicationWorld()
+        let small = try (0..<3).map { try world.pack(500 + $0) }
+        let before = try world.snapshot([small])
+        let peer = try world.peer()
+        _ = try SnapshotUpload(from: world.vault, to: peer).run()
+        let merged = try world.pack(2000)
+        let after = try world.snapshot([[merged]], revision: 1, replacing: before)
+        let gone = Set([merged] + small)
+        for path in world.disk.files(under: "/here/vault").map(\.path)
+        where gone.contains(where: { path.description.hasSuffix($0.hex) }) {
+            try world.disk.unlink(path)
+        }
+        let report = try SnapshotDownload(into: world.vault, from: [peer]).run()
+        #expect(report.committed == [])
+        #expect(report.incomplete[after.id]?.contains("check --repair") == true)
+        for pack in small { #expect(try world.vault.holds(pack)) }
+        #expect(try !world.vault.contains(merged))
+        // The later list stands: it is not the download's to change.
+        #expect(try world.vault.snapshotRecord(after.id) == after)
+    }
+
     @Test("a snapshot whose record is damaged at the only peer is told, not passed over in silence")
     func unreadRecord() throws {
         var world = try ReplicationWorld()

@@ -48,10 +48,13 @@ extension Swarm {
             guard let node = try machine.node() else { return }
             let report = try node.check(readDataFraction: 1, repair: true, now: currentTime(), Progress()) { losses in
                 // What is lost here is brought from peers, and what nobody has stays lost.
-                do { _ = try machine.fetchVault(from: self.reachable(machine), keys, replacing: losses.packs) } catch {
+                do {
+                    let number = try machine.fetchVault(from: self.reachable(machine), keys, replacing: losses.packs)
+                    return ["asked peers, and got \(number) snapshots"]
+                } catch {
                     self.turns.note("\(machine.name): fetch: \(error)")
+                    return []
                 }
-                return []
             }
             for line in report.repaired + report.lost { turns.note("\(machine.name): check: \(line)") }
             try forgetUnreadable(machine, node)

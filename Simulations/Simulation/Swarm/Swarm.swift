@@ -119,7 +119,10 @@ package final class Swarm: @unchecked Sendable {
         turns.close()
         result.counts = counts
         for (kind, number) in network.injected { result.counts["network: \(kind)", default: 0] += number }
-        result.counts["connections"] = network.made
+        result.counts["spent: connections"] = network.made
+        for (kind, number) in network.asked { result.counts["spent: asked \(kind)"] = number }
+        for (kind, number) in turns.spent { result.counts["spent: \(kind)"] = number }
+        result.counts["spent: disk operations"] = machines.reduce(0) { $0 + $1.disk.operations }
         SourceFolder.removeAll(folder)
         return result
     }

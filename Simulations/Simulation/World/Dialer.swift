@@ -7,6 +7,8 @@ final class Dialer: @unchecked Sendable {
     private struct Wanted {
         var machine: MachineIndex
         var failures = 0
+        /// How often in a row another node has answered there.
+        var strangers = 0
         /// Attempts that were superseded find another number.
         var attempt = 0
     }
@@ -18,6 +20,8 @@ final class Dialer: @unchecked Sendable {
     private var choices: SplitMix64
 
     private static let pauseMax: UInt64 = 300_000_000_000
+    private static let strangerBase: UInt64 = 60_000_000_000
+    private static let strangerMax: UInt64 = 3600_000_000_000
 
     init(_ machine: MachineIndex, _ network: Network, seed: UInt64) {
         self.machine = machine
@@ -44,6 +48,7 @@ final class Dialer: @unchecked Sendable {
     func wake() {
         for peer in wanted.keys.sorted() {
             wanted[peer]?.failures = 0
+            wanted[peer]?.strangers = 0
             dial(peer, after: UInt64(choices.within(100...2000)) * 1_000_000)
         }
     }
@@ -60,7 +65,13 @@ final class Dialer: @unchecked Sendable {
             if network.hasConnection(machine, found.machine) { return }
             network.connect(node, to: found.machine, peer: peer, token: nil) { [self] result in
                 switch result {
-                case .success: wanted[peer]?.failures = 0
+                case .success:
+                    wanted[peer]?.failures = 0
+                    wanted[peer]?.strangers = 0
+                case .failure(let error) where error.code == .otherPeer:
+                    let longest = min(Dialer.strangerMax, Dialer.strangerBase << UInt64(min(found.strangers, 6)))
+                    wanted[peer]?.strangers += 1
+                    dial(peer, after: longest / 2 + choices.next() % (longest / 2))
                 case .failure:
                     wanted[peer]?.failures += 1
                     let longest = min(Dialer.pauseMax, 1_000_000_000 << UInt64(min(found.failures, 9)))

@@ -128,9 +128,9 @@ package final class Machine: @unchecked Sendable {
             turns.start(on: index) {
                 var upkeep = Upkeep(core)
                 while !core.isStopping {
-                    let pokes = core.pokes
+                    let news = core.news
                     upkeep.tick { _ in }
-                    core.rest(after: pokes, milliseconds: 12 * 3_600_000)
+                    core.rest(after: news, milliseconds: 12 * 3_600_000)
                 }
             }
             core.dialKnown()

@@ -51,6 +51,8 @@ package final class Network: @unchecked Sendable {
     private var cut: [Way: Int] = [:]
     private var connections: [Connection] = []
     package private(set) var made = 0
+    /// Requests that were answered, by kind.
+    package private(set) var asked: [String: Int] = [:]
     /// Told of each answer that has come to whoever asked: who asked, who answered, what, and the answer.
     var answered: ((MachineIndex, MachineIndex, Request, Answer) -> Void)?
 
@@ -69,6 +71,11 @@ package final class Network: @unchecked Sendable {
     }
 
     func count(_ kind: String) { injected[kind, default: 0] += 1 }
+
+    func answered(_ asker: MachineIndex, _ holder: MachineIndex, _ request: Request, _ answer: Answer) {
+        asked[request.kindName, default: 0] += 1
+        answered?(asker, holder, request, answer)
+    }
 
     // MARK: Nodes
 
@@ -222,5 +229,26 @@ package final class Network: @unchecked Sendable {
         guard let far = end.far, !far.isOver else { return }
         if isCut(end.machine, far.machine) { return expectSilence(far) }
         turns.after(far.due(after: delay(0)), on: far.machine) { far.handle(.disconnected) }
+    }
+}
+
+extension Request {
+    /// Its kind, for counting.
+    fileprivate var kindName: String {
+        switch self {
+        case .vault: "vault"
+        case .have: "have"
+        case .put: "put"
+        case .get: "get"
+        case .list: "list"
+        case .commit: "commit"
+        case .forget: "forget"
+        case .sweep: "sweep"
+        case .audit: "audit"
+        case .reserve: "reserve"
+        case .pair: "pair"
+        case .unpair: "unpair"
+        case .recover: "recover"
+        }
     }
 }

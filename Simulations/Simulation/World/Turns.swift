@@ -26,6 +26,8 @@ package final class Turns: ThreadTurns, @unchecked Sendable {
         var reason: ObjectIdentifier?
         var isReady: (() -> Bool)?
         var hasTimedOut = false
+        /// How often it got the turn in this life.
+        var turns = 0
 
         init() {
             gate = .allocate(capacity: 1)
@@ -54,6 +56,8 @@ package final class Turns: ThreadTurns, @unchecked Sendable {
     package private(set) var steps: UInt64 = 0
     /// Of all that has happened, in order: two runs of one seed have the same.
     package private(set) var digest: UInt64 = 0xcbf2_9ce4_8422_2325
+    /// What the steps were, by kind: turns of threads by name, and what time brought.
+    package private(set) var spent: [String: Int] = [:]
     /// Told of each note.
     package var trace: ((String) -> Void)?
 
@@ -204,6 +208,7 @@ package final class Turns: ThreadTurns, @unchecked Sendable {
             return
         }
         let seat = running
+        spent["preempted", default: 0] += 1
         runnable.append(seat)
         handOver(from: seat, waits: true)
     }
@@ -260,6 +265,7 @@ package final class Turns: ThreadTurns, @unchecked Sendable {
         mix(UInt64(next.thread))
         running = next
         machineNow = next.machine
+        next.turns += 1
         if next === seat, waits { return }
         sem_post(next.gate)
         if waits { while sem_wait(seat.gate) != 0 {} }
@@ -272,6 +278,7 @@ package final class Turns: ThreadTurns, @unchecked Sendable {
         switch happening {
         case .wake(let seat, let pause):
             guard seat.pauses == pause, let reason = seat.reason else { return }
+            spent["waited to the end", default: 0] += 1
             paused[reason]?.removeAll { $0 === seat }
             if paused[reason]?.isEmpty == true { paused[reason] = nil }
             seat.reason = nil
@@ -283,6 +290,7 @@ package final class Turns: ThreadTurns, @unchecked Sendable {
                 clocks[machine].heldRuns.append(body)
                 return
             }
+            spent["happened", default: 0] += 1
             // What it starts belongs to that machine, and so does the clock that it reads.
             let before = machineNow
             machineNow = machine
@@ -333,6 +341,8 @@ package final class Turns: ThreadTurns, @unchecked Sendable {
             seat.body = nil
             body()
             alive[seat.thread] = nil
+            spent["turns of \(seat.name)", default: 0] += seat.turns
+            seat.turns = 0
             if seat.machine != Turns.nobody { clocks[seat.machine].alive -= 1 }
             wake(ObjectIdentifier(seat))
             idle.append(seat)

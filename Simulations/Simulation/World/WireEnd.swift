@@ -128,7 +128,7 @@ package final class WireEnd: PeerChannel, @unchecked Sendable {
                 node.requested(self, PeerRequest(id: id, request: request, bulk: bulk, creditBytes: creditBytes))
             case .answered(let id, let answer, let bulk, let creditBytes):
                 if let (request, then) = waiting.removeValue(forKey: id) {
-                    network.answered?(machine, farMachine, request, answer)
+                    network.answered(machine, farMachine, request, answer)
                     then(.success(PeerReply(answer, bulk: bulk)))
                 }
                 answeredBytes += creditBytes
