@@ -27,7 +27,7 @@ package struct DialPlan {
         case candidates([PeerAddress])
         /// An attempt came to nothing.
         case failed(PeerAddress)
-        /// An attempt came to another node than the peer.
+        /// An attempt came to another node than the peer, or to a program that speaks otherwise.
         case otherPeer(PeerAddress)
         /// There is a session with the peer, whoever dialled.
         case connected

@@ -58,7 +58,7 @@ final class PeerDialer: @unchecked Sendable {
             // An attempt that was abandoned has no say in what came after it.
             guard !isStopped, attempts[address] === attempt else { return }
             attempts[address] = nil
-            handle(error.code == .otherPeer ? .otherPeer(address) : .failed(address))
+            handle(error.isOfAnother ? .otherPeer(address) : .failed(address))
         }
     }
 
@@ -70,4 +70,9 @@ final class PeerDialer: @unchecked Sendable {
             self?.handle(.tick)
         }
     }
+}
+
+extension PeerProtocolError {
+    /// What answers there is not the peer, or not the program that this one speaks to: that seldom changes within minutes.
+    fileprivate var isOfAnother: Bool { [.otherPeer, .otherVersion, .notThisProtocol].contains(code) }
 }

@@ -45,7 +45,8 @@ package struct ReplicaCheck: Sendable {
     }
 
     /// Snapshots of these whose record, or a page of whose list of packs, the peer does not hand out as it is here or later: without it the
-    /// packs are of no use to whoever recovers from there. Each record and page is read back whole.
+    /// packs are of no use to whoever recovers from there. Each record and page is read back whole; a page that is lost there is sent
+    /// again first, since a peer that has the record does not ask for it.
     package func unreadable(_ snapshots: some Sequence<SnapshotID>) throws(ReplicationError) -> [SnapshotID] {
         #if MUTANTS
             if Mutant.skipReadBack.isOn { return [] }
@@ -66,7 +67,11 @@ package struct ReplicaCheck: Sendable {
                 continue
             }
             for page in there.pages {
-                if whole[page.id] == nil { whole[page.id] = try isReadable(page.id) }
+                if whole[page.id] == nil {
+                    var isWhole = try isReadable(page.id)
+                    if !isWhole { isWhole = try resend(page.id) }
+                    whole[page.id] = isWhole
+                }
                 if whole[page.id] == false {
                     unreadable.append(id)
                     break
@@ -74,6 +79,16 @@ package struct ReplicaCheck: Sendable {
             }
         }
         return unreadable
+    }
+
+    /// Whether the peer has taken the page anew, and hands it out.
+    private func resend(_ page: PageID) throws(ReplicationError) -> Bool {
+        guard let bytes = try? vault.page(page).encode() else { return false }
+        do throws(ReplicationError) { try peer.put(.page, ObjectID(page.value), bytes) } catch {
+            if [.noSpace, .refused, .untrue].contains(error.code) { return false }
+            throw error
+        }
+        return try isReadable(page)
     }
 
     private func isReadable(_ page: PageID) throws(ReplicationError) -> Bool {

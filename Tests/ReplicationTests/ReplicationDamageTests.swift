@@ -126,6 +126,27 @@ private final class TwistedPeer: PeerLink {
         #expect(try unreadable(ObjectID(page.id.value), .notPermitted) == [])
     }
 
+    @Test("a page of a list of packs that has another's bytes at a peer is sent again")
+    func pageLostThere() throws {
+        var world = try ReplicationWorld()
+        let pack = try world.pack(5000)
+        let record = try world.snapshot([[pack]])
+        let disk = SimulatedDisk()
+        let peer = try world.peer(on: disk)
+        _ = try SnapshotUpload(from: world.vault, to: peer).run()
+        let page = try #require(record.pages.first).id
+        // As after a write that went into the wrong file: the file is whole by its own checksums.
+        let other = try #require(disk.files(under: "/").first { $0.path.description.hasSuffix(record.id.hex) }).bytes
+        for file in disk.files(under: "/") where file.path.description.hasSuffix(page.hex) {
+            disk.damage(file.path) { $0 = other }
+        }
+        #expect((try? peer.vault.page(page)) == nil)
+        // The peer says that it has the snapshot in this revision, so that no commit would ask for the page.
+        #expect(try SnapshotUpload(from: world.vault, to: peer).run().committed == [record.id: record.revision])
+        #expect(try ReplicaCheck(of: world.vault, at: peer).unreadable([record.id]) == [])
+        #expect(try peer.vault.page(page) == world.vault.page(page))
+    }
+
     @Test("a peer that is cut off while it says what it has is told of, since it may have more than the others")
     func unheard() throws {
         var world = try ReplicationWorld()

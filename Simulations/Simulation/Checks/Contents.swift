@@ -52,7 +52,11 @@ extension Swarm {
     func forgottenSnapshot(on machine: Machine) -> String? {
         guard !machine.isLiar else { return nil }
         for (index, owner) in owners.enumerated() where index == machine.owner || areFriends(index, machine.owner) {
-            let devices = machines.filter { $0.owner == index && $0.isUp }
+            // Orders go on only among those who speak to each other.
+            let devices = machines.filter { device in
+                device.owner == index && device.isUp
+                    && !blocked.contains { $0.contains(device.index) || $0.contains(machine.index) }
+            }
             guard index == machine.owner || machine.isFirst(in: machines), let vault = vault(of: owner.id, on: machine) else {
                 continue
             }

@@ -16,7 +16,9 @@ extension Swarm {
         turns.note("all heals")
         network.faults = NetworkFaults()
         network.healAll()
+        network.otherVersions = []
         for machine in machines {
+            machine.slownessNanoseconds = 0
             if machine.isSuspended { machine.resume() }
             machine.disk.faults = SimulatedDisk.Faults()
             if !machine.disk.hasPower { machine.crash() }
@@ -102,7 +104,6 @@ extension Swarm {
         for machine in machines where plan.machines[machine.index].role != .persister {
             guard let core = machine.core, let vault = vault(of: owners[machine.owner].id, on: machine) else { continue }
             let eligible = machines.filter { canKeep($0, for: machine) }
-            let wanted = min(plan.replicas, eligible.count)
             machine.run { core.saveReplicas() }
             let table = ReplicaTable.read(machine.disk, directory: machine.home.ledgerDirectory)
             let now = turns.clockSeconds(of: machine.index)
@@ -111,6 +112,10 @@ extension Swarm {
                     continue
                 }
                 let proven = table.proven(id, revision: record.revision, now: now)
+                // Of what another device made, or this one before it lost its disk, this one knows no set.
+                let model = owners[machine.owner].snapshots[id]
+                let target = record.device == machine.device ? model?.replicas : nil
+                let wanted = min(target ?? plan.replicas, eligible.count)
                 if proven < wanted {
                     let there = eligible.map { peer in
                         let replica = table.replicas.values.first { $0.device == peer.device }
@@ -129,6 +134,7 @@ extension Swarm {
 
     private func canKeep(_ other: Machine, for machine: Machine) -> Bool {
         guard other.index != machine.index, other.isUp, !other.isLiar else { return false }
+        guard isReachable(other, from: machine) else { return false }
         if other.owner == machine.owner { return true }
         return machine.isFirst(in: machines) && other.isFirst(in: machines)
             && knows(machine, other, quotaBytes: 0) && knows(other, machine, quotaBytes: 1 << 30)
@@ -151,6 +157,7 @@ extension Swarm {
         checkNow()
         for machine in machines { checkLedger(machine, isEnd: true) }
         checkAgreements()
+        checkPartings()
         for machine in machines where violation == nil { checkSnapshots(machine) }
         for machine in machines where violation == nil { checkNames(machine) }
         for machine in machines where violation == nil { checkNonces(machine) }

@@ -111,7 +111,10 @@ extension Swarm {
         for index in owners.indices {
             for (id, snapshot) in owners[index].snapshots.sorted(by: { $0.key < $1.key })
             where !snapshot.isForgotten && !snapshot.isBeyondHelp {
-                let holder = machines.first { !empty.contains($0.index) && holdsWhole($0, owners[index].id, id) }
+                let holder = machines.first { machine in
+                    !empty.contains(machine.index) && isReachable(machine, from: machines[snapshot.machine])
+                        && holdsWhole(machine, owners[index].id, id)
+                }
                 if holder == nil {
                     owners[index].snapshots[id]?.isBeyondHelp = true
                     count("snapshots beyond help")

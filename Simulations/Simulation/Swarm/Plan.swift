@@ -31,6 +31,14 @@ package enum Act: Sendable, Hashable {
     case jumpClock(Int, seconds: Int)
     /// A liar throws away what it has taken.
     case dropPacks(Int)
+    /// Operations of a disk take up to so many milliseconds each.
+    case slowDisk(Int, milliseconds: Int, seconds: Int)
+    /// The machine's program is of a later version for so long.
+    case otherVersion(Int, seconds: Int)
+    /// The first owner ends the agreement with the second.
+    case unpair(Int, Int)
+    /// The first machine blocks the second, which is of the same owner.
+    case block(Int, Int)
 
     /// Its kind, for counting.
     package var kind: String {
@@ -72,11 +80,14 @@ package struct Plan: Sendable {
     package var machines: [PlannedMachine]
     package var friendships: [PlannedFriendship]
     package var replicas: Int
+    /// Of the set that is one folder of the sources, which is backed up by itself now and then; nil where there is no such set.
+    package var folderReplicas: Int?
     /// All grace times are zero.
     package var hasNoGrace: Bool
     package var network: NetworkFaults
     package var acts: [PlannedAct]
 
+    var lies: Liar.Kind { seed.isMultiple(of: 4) ? .keepsUpAppearances : seed.isMultiple(of: 2) ? .subtle : .shameless }
     package var nodeDays: Int { days * machines.count }
 
     /// What a seed stands for. `size` asks for so many machines and days in place of what the seed would draw.
@@ -131,6 +142,9 @@ package struct Plan: Sendable {
         acts = []
         drawWork(&choices)
         if !isQuiet { drawTrouble(&choices) }
+        // From numbers of their own, so that seeds without any of it live as they did before there was such a thing.
+        var more = SplitMix64(seed &* 0x9fb2_1c65_1e98_df25 ^ 0x5e75)
+        drawMore(&more, isQuiet: isQuiet)
         acts.sort { $0.second < $1.second }
     }
 
@@ -157,6 +171,34 @@ package struct Plan: Sendable {
             for day in 0..<days {
                 add(day * 86_400 + 79_200 + choices.below(3600), .suspend(index, seconds: choices.within(20_000...30_000)))
             }
+        }
+    }
+
+    private mutating func drawMore(_ choices: inout SplitMix64, isQuiet: Bool) {
+        let end = days * 86_400
+        if choices.isOne(in: 4) { folderReplicas = choices.within(1...3) }
+        if choices.isOne(in: 6), let friendship = choices.pick(friendships) {
+            let (a, b) = choices.isOne(in: 2) ? (friendship.a, friendship.b) : (friendship.b, friendship.a)
+            add(choices.below(end), .unpair(a, b))
+        }
+        let (one, other) = (choices.below(machines.count), choices.below(machines.count))
+        if choices.isOne(in: 3), one != other, machines[one].owner == machines[other].owner {
+            add(choices.below(end), .block(one, other))
+        }
+        // Nothing comes after that by which it would be found but the proofs.
+        if lies == .keepsUpAppearances, let liar = machines.firstIndex(where: \.isLiar) { add(end, .dropPacks(liar)) }
+        guard !isQuiet else { return }
+        if choices.isOne(in: 3) {
+            for _ in 0..<choices.within(1...3) {
+                let seconds = choices.pick([600, 7200, 86_400, 400_000]) ?? 600
+                add(
+                    choices.below(end),
+                    .slowDisk(
+                        choices.below(machines.count), milliseconds: choices.pick([50, 1000, 20_000]) ?? 50, seconds: seconds))
+            }
+        }
+        if choices.isOne(in: 8) {
+            add(choices.below(end), .otherVersion(choices.below(machines.count), seconds: choices.within(3600...400_000)))
         }
     }
 

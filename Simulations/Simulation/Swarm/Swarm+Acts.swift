@@ -41,6 +41,17 @@ extension Swarm {
             let ways = [Network.Way(from: a, to: b)] + (isOneWay ? [] : [Network.Way(from: b, to: a)])
             network.cut(ways)
             later(seconds) { [self] in network.heal(ways) }
+        case .otherVersion(let index, let seconds):
+            let machine = machines[index]
+            guard machine.isUp else { return }
+            network.otherVersions.insert(machine.index)
+            down(machine, 5) { $0.shutDown() }
+            later(seconds) { [self] in
+                network.otherVersions.remove(machine.index)
+                down(machine, 5) { $0.shutDown() }
+            }
+        case .unpair(let a, let b): part(a, b)
+        case .block(let a, let b): block(machines[a], machines[b])
         default: damage(act)
         }
     }
@@ -55,6 +66,9 @@ extension Swarm {
             let machine = machines[index]
             machine.disk.faults.errorOneIn = oneIn
             later(seconds) { machine.disk.faults.errorOneIn = nil }
+        case .slowDisk(let index, let milliseconds, let seconds):
+            machines[index].slownessNanoseconds = UInt64(milliseconds) * 1_000_000
+            later(seconds) { [self] in machines[index].slownessNanoseconds = 0 }
         case .flipByte(let index): flipByte(machines[index])
         case .misdirectedWrite(let index): misdirectWrite(machines[index])
         case .losePack(let index), .dropPacks(let index): losePacks(machines[index], all: act == .dropPacks(index))
@@ -99,7 +113,7 @@ extension Swarm {
     // MARK: Commands
 
     /// Runs a command on a machine that is awake, and goes on meanwhile. What it throws is an error that its user would see.
-    private func command(_ index: Int, _ name: String, _ body: @escaping (Machine) throws -> Void) {
+    func command(_ index: Int, _ name: String, _ body: @escaping (Machine) throws -> Void) {
         let machine = machines[index]
         guard machine.isAwake else { return }
         // SAFETY: one thread has the turn at a time.
@@ -128,18 +142,24 @@ extension Swarm {
 
     private func backUp(_ machine: Machine) throws {
         guard let core = machine.core, let node = try machine.node() else { return }
-        let content = machine.sources.files
+        var content = machine.sources.files
+        var (path, replicas) = (machine.sources.path, plan.replicas)
+        let inSet = content.filter { $0.key.hasPrefix("\(SourceFolder.setName)/") }
+        if let number = plan.folderReplicas, !inSet.isEmpty, choices.isOne(in: 3) {
+            (content, path, replicas) = (inSet, path.appending(SourceFolder.setName), number)
+            count("backed up a set of its own")
+        }
         core.backupRuns(true)
         defer { core.backupRuns(false) }
         let request = BackupRequest(
-            paths: [machine.sources.path], exclusions: Exclusions(), host: machine.name, time: currentTime())
+            paths: [path], exclusions: Exclusions(), host: machine.name, time: currentTime())
         let report = try node.backUp(request, Progress()) { _ in }
         node.followNames(of: report, at: request.time, Progress())
         guard let id = report.snapshot else { return }
         if report.errorCount > 0 {
             violated("backups take in everything", "\(machine.name): \(report.errors.map { "\($0)" }.joined(separator: "; "))")
         }
-        owners[machine.owner].snapshots[id] = ModelSnapshot(content: content, machine: machine.index)
+        owners[machine.owner].snapshots[id] = ModelSnapshot(content: content, machine: machine.index, replicas: replicas)
         turns.note("\(machine.name): committed \(id.hex.prefix(8)), \(content.count) files")
     }
 

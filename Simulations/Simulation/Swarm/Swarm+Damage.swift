@@ -86,11 +86,17 @@ extension Swarm {
     func reachable(_ machine: Machine) -> [Machine] {
         machines.filter { other in
             other.index != machine.index && other.isAwake
-                && (other.owner == machine.owner || areFriends(machine.owner, other.owner))
+                && isReachable(other, from: machine)
         }
     }
 
+    /// Whether what one machine holds can come to another, by what was agreed.
+    func isReachable(_ other: Machine, from machine: Machine) -> Bool {
+        if other.owner == machine.owner { return !blocked.contains([other.index, machine.index]) }
+        return areFriends(machine.owner, other.owner)
+    }
+
     func areFriends(_ a: Int, _ b: Int) -> Bool {
-        plan.friendships.contains { ($0.a == a && $0.b == b) || ($0.a == b && $0.b == a) }
+        !parted.contains([a, b]) && plan.friendships.contains { ($0.a == a && $0.b == b) || ($0.a == b && $0.b == a) }
     }
 }

@@ -30,6 +30,8 @@ package struct SwarmResult: Sendable {
 struct ModelSnapshot {
     var content: [String: [UInt8]]
     var machine: Int
+    /// On how many peers it is to be.
+    var replicas: Int
     /// It was asked to be forgotten, and may be gone.
     var isForgotten = false
     /// Nobody had it whole any more after a disaster: no program could bring it back.
@@ -65,6 +67,12 @@ package final class Swarm: @unchecked Sendable {
     var forgetful: Set<Int> = []
     /// Machines whose disk was lost and that were not recovered yet.
     var empty: Set<Int> = []
+    /// Pairs of owners that have parted, or have tried to, and of own machines of which one has blocked the other.
+    var parted: Set<Set<Int>> = []
+    var blocked: Set<Set<Int>> = []
+    /// Those of both where that was done.
+    var partings: Set<Set<Int>> = []
+    var blockings: Set<Set<Int>> = []
     /// What happens later, and has not yet.
     var pendingTasks = 0
     var isHealing = false
@@ -100,6 +108,9 @@ package final class Swarm: @unchecked Sendable {
     /// Lives through the plan, lets everything heal, and looks whether all is as it should be.
     package func run() -> SwarmResult {
         installThreadTurns(turns)
+        network.mixed = { [weak self] a, b in
+            self?.violated("another version is refused", "machines \(a) and \(b) have a session")
+        }
         network.answered = { [weak self] asker, holder, request, answer in self?.note(asker, holder, request, answer) }
         defer { installThreadTurns(nil) }
         setUp()
@@ -136,12 +147,19 @@ package final class Swarm: @unchecked Sendable {
             configuration.reserveBytes = 0
             configuration.trashDays = plan.hasNoGrace ? 0 : 7
             configuration.host = "m\(index)"
+            if let replicas = plan.folderReplicas {
+                var set = SourceSet()
+                set.name = "folder"
+                set.paths = [RawPath("\(folder)/m\(index)/\(SourceFolder.setName)")]
+                set.replicas = replicas
+                configuration.sets = [set]
+            }
             let machine = Machine(
                 name: "m\(index)", owner: planned.owner, turns: turns, network: network,
                 clockOffset: Int64(planned.clockOffsetSeconds) * 1_000_000_000, drift: Int64(planned.driftPartsPerMillion) * 1000,
                 configuration: configuration, folder: folder, seed: choices.next())
             machine.isLiar = planned.isLiar
-            machine.isSubtle = plan.seed.isMultiple(of: 2)
+            machine.lies = plan.lies
             machines.append(machine)
             makeHome(machine)
         }

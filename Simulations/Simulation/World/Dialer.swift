@@ -68,7 +68,7 @@ final class Dialer: @unchecked Sendable {
                 case .success:
                     wanted[peer]?.failures = 0
                     wanted[peer]?.strangers = 0
-                case .failure(let error) where error.code == .otherPeer:
+                case .failure(let error) where [.otherPeer, .otherVersion, .notThisProtocol].contains(error.code):
                     let longest = min(Dialer.strangerMax, Dialer.strangerBase << UInt64(min(found.strangers, 6)))
                     wanted[peer]?.strangers += 1
                     dial(peer, after: longest / 2 + choices.next() % (longest / 2))

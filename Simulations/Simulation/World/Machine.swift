@@ -35,10 +35,11 @@ package final class Machine: @unchecked Sendable {
     /// An index in the swarm's list of owners.
     package let owner: Int
     package var isLiar = false
-    /// As a liar it hands out garbage for packs alone, and records as they are.
-    package var isSubtle = false
+    var lies = Liar.Kind.shameless
     /// A backup or another command is at work.
     package var commands = 0
+    /// How long one of its vaults' operations may take, in nanoseconds; 0 for no time at all.
+    package var slownessNanoseconds: UInt64 = 0
     /// Threads that did not end when they had to, by name.
     package private(set) var stuck: [String] = []
     /// How long a node that is stopped may take to end.
@@ -66,9 +67,11 @@ package final class Machine: @unchecked Sendable {
     /// Files have the time of the machine's clock; and between two operations in its vaults other threads of the machine may run. Not so
     /// elsewhere, where locks are held meanwhile.
     private func letOthersIn() {
-        disk.visit { [turns, index, weak disk] path in
+        disk.visit { [turns, index, weak disk, weak self] path in
             disk?.now = turns.clockSeconds(of: index)
-            if path.bytes.starts(with: Machine.vaults) { turns.mayPreempt(on: index) }
+            guard path.bytes.starts(with: Machine.vaults) else { return }
+            if let slowness = self?.slownessNanoseconds, slowness > 0 { turns.mayDawdle(on: index, upTo: slowness) }
+            turns.mayPreempt(on: index)
         }
     }
 
@@ -119,7 +122,7 @@ package final class Machine: @unchecked Sendable {
             let log: @Sendable (String) -> Void = { [weak self] line in self?.say(line) }
             let core = try DaemonCore(home, keys, configuration, pace: pace, log: log)
             self.core = core
-            let running = RunningNode(core, index, dialer, isLiar ? Liar(isSubtle: isSubtle) : nil)
+            let running = RunningNode(core, index, dialer, isLiar ? Liar(lies) : nil)
             self.running = running
             network.register(running)
             dialer.begin(running)

@@ -51,6 +51,10 @@ package final class Network: @unchecked Sendable {
     private var cut: [Way: Int] = [:]
     private var connections: [Connection] = []
     package private(set) var made = 0
+    /// Machines that speak a later version of the protocol than all others: their first bytes say so.
+    package var otherVersions: Set<MachineIndex> = []
+    /// Told of each session that began between two versions.
+    var mixed: ((MachineIndex, MachineIndex) -> Void)?
     /// Requests that were answered, by kind.
     package private(set) var asked: [String: Int] = [:]
     /// Told of each answer that has come to whoever asked: who asked, who answered, what, and the answer.
@@ -159,7 +163,15 @@ package final class Network: @unchecked Sendable {
         let b = WireEnd(self, other, theirs.setup(.responder(invitations: theirs.invitations)), number: 2 * made + 1)
         a.far = b
         b.far = a
-        a.ready = ready
+        let isMixed = otherVersions.contains(node.machine) != otherVersions.contains(machine)
+        a.ready = { [self] result in
+            switch result {
+            case .success: if isMixed { mixed?(node.machine, machine) }
+            case .failure(let error):
+                if isMixed, error.code == .otherVersion { count("another version, refused with that reason") }
+            }
+            ready(result)
+        }
         connections.removeAll(where: \.isOver)
         connections.append(Connection(a, b))
         turns.after(b.due(after: delay(0)), on: b.machine) { b.handle(.connected) }
@@ -182,6 +194,10 @@ package final class Network: @unchecked Sendable {
         guard let far = end.far else { return }
         if isCut(end.machine, far.machine) { return end.hold(bytes) }
         var bytes = bytes
+        if !end.hasSpoken, bytes.count > Network.versionOffset {
+            end.hasSpoken = true
+            if otherVersions.contains(end.machine) { bytes[Network.versionOffset] += 1 }
+        }
         var ends = false
         var isWrong = false
         func strikes(_ rate: Int, _ kind: String) -> Bool {
@@ -213,6 +229,9 @@ package final class Network: @unchecked Sendable {
             for end in [end, far] { turns.after(end.due(after: delay(0)), on: end.machine) { end.handle(.disconnected) } }
         }
     }
+
+    /// Of the version in the first bytes of either side.
+    private static let versionOffset = 8
 
     /// A record whose length was changed waits for bytes that do not come, until pings have filled it, or somebody gives up.
     private func expectEnd(_ a: WireEnd, _ b: WireEnd) {

@@ -8,6 +8,8 @@ package final class SourceFolder: @unchecked Sendable {
     package let path: RawPath
     /// What is in the folder, by path below it.
     package private(set) var files: [String: [UInt8]] = [:]
+    /// A folder in it that may be backed up by itself.
+    static let setName = "d0"
     private let text: String
     private let turns: Turns
     private var changes: Int = 0

@@ -215,6 +215,15 @@ package final class Turns: ThreadTurns, @unchecked Sendable {
 
     private static let preemptsOneIn: UInt64 = 8
 
+    /// Once in a while the running thread waits here for up to so long, if it runs in the name of `machine`: its disk is slow.
+    package func mayDawdle(on machine: MachineIndex, upTo nanoseconds: UInt64) {
+        guard machineNow == machine, running.machine == machine, choices.next() % Turns.dawdlesOneIn == 0 else { return }
+        spent["waited for a slow disk", default: 0] += 1
+        sleep(until: now + 1 + choices.next() % nanoseconds)
+    }
+
+    private static let dawdlesOneIn: UInt64 = 16
+
     package func wake(_ reason: ObjectIdentifier) {
         // Whoever is ready may have changed something for the others.
         while let index = paused[reason]?.firstIndex(where: { isReady($0) }), let seat = paused[reason]?.remove(at: index) {

@@ -19,6 +19,8 @@ package final class WireEnd: PeerChannel, @unchecked Sendable {
     private var lastDue: UInt64 = 0
     private var ended: PeerProtocolError?
     private var isPumping = false
+    /// Its first bytes are out.
+    var hasSpoken = false
     var ready: (@Sendable (Result<WireEnd, PeerProtocolError>) -> Void)?
     weak var far: WireEnd?
     /// Lives as long as the end does.
