@@ -38,8 +38,10 @@ extension Swarm {
         for _ in 0..<3 { for machine in machines where empty.contains(machine.index) { recover(machine) } }
         for machine in machines where empty.contains(machine.index) { violated("an empty machine recovers", machine.name) }
         turns.sleep(until: turns.now + 3600 * Swarm.second)
-        for machine in machines where damagedAt[machine.index] != nil { mend(machine) }
+        for machine in machines where damagedAt[machine.index] != nil && !hidesLosses(machine) { mend(machine) }
     }
+
+    private func hidesLosses(_ machine: Machine) -> Bool { machine.isLiar && plan.lies == .keepsUpAppearances }
 
     /// `recover` and `check --repair`, on a machine whose disk has lost something.
     private func mend(_ machine: Machine) {
@@ -91,6 +93,8 @@ extension Swarm {
                 machines.lazy.compactMap { self.falseClaims($0, isEnd: true).first }.first
             )
             if open == (nil, nil, nil) {
+                // Nobody has been told of what these have lost; by now it was found out.
+                for machine in machines where damagedAt[machine.index] != nil && hidesLosses(machine) { mend(machine) }
                 count("looked for what is forgotten")
                 return count("converged")
             }
@@ -240,7 +244,8 @@ extension Swarm {
             configuration: machines[0].configuration, folder: folder, seed: choices.next())
         let others = machines.filter { $0.isAwake && ($0.owner == owner || areFriends(owner, $0.owner)) }
         let due = owners[owner].snapshots.filter { id, snapshot in
-            !snapshot.isForgotten && others.contains { !$0.isLiar && holdsWhole($0, owners[owner].id, id) }
+            !snapshot.isForgotten && !snapshot.isBeyondHelp
+                && others.contains { !$0.isLiar && holdsWhole($0, owners[owner].id, id) }
         }
         guard !due.isEmpty else { return }
         let text = owners[owner].recoveryText
