@@ -45,6 +45,8 @@ let package = Package(
         // Its pkg-config file names a flag that SwiftPM warns of at every build, and no folder.
         .systemLibrary(name: "CAvahi", providers: [.apt(["libavahi-client-dev"])]),
         .target(name: "CLinux"),
+        // By name, for the program only: nothing is called.
+        .target(name: "CJemalloc", linkerSettings: [.linkedLibrary("jemalloc")]),
 
         module("BackupFormat", []),
         module("Cryptography", ["BackupFormat", "CSodium", "COpenSSL"]),
@@ -71,7 +73,9 @@ let package = Package(
             ]),
         .executableTarget(
             name: "BakareNode",
-            dependencies: ["Daemon", "Peers", "BackupNode", "Archive", "NameIndex", "HostFiles", "BackupFormat", arguments],
+            dependencies: [
+                "Daemon", "Peers", "BackupNode", "Archive", "NameIndex", "HostFiles", "BackupFormat", "CJemalloc", arguments,
+            ],
             swiftSettings: strict),
 
         .target(

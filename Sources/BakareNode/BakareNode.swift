@@ -11,7 +11,6 @@ internal import HostFiles
 enum Program {
     static func main() {
         holdClosedStreams()
-        ProcessFigures.boundMemory()
         _ = ProcessFigures.raiseOpenFiles()
         ignoreBrokenPipes()
         Interruption.begin()

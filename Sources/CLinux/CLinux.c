@@ -7,7 +7,6 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/openat2.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -55,8 +54,6 @@ const int32_t linux_FADV_NORMAL = POSIX_FADV_NORMAL, linux_FADV_SEQUENTIAL = POS
 const uint32_t linux_SYNC_FILE_RANGE_WAIT_BEFORE = SYNC_FILE_RANGE_WAIT_BEFORE,
                linux_SYNC_FILE_RANGE_WRITE = SYNC_FILE_RANGE_WRITE,
                linux_SYNC_FILE_RANGE_WAIT_AFTER = SYNC_FILE_RANGE_WAIT_AFTER;
-const int32_t linux_M_ARENA_MAX = M_ARENA_MAX, linux_M_MMAP_THRESHOLD = M_MMAP_THRESHOLD,
-              linux_M_TRIM_THRESHOLD = M_TRIM_THRESHOLD;
 
 #define PATH_BYTES 4096
 #define PROC_BYTES (PATH_BYTES + 32)
@@ -415,8 +412,6 @@ int64_t linux_raise_open_files(void) {
     }
     return limit.rlim_cur > INT32_MAX ? INT32_MAX : (int64_t)limit.rlim_cur;
 }
-int32_t linux_mallopt(int32_t option, int32_t value) { return mallopt(option, value) == 1 ? 0 : -EINVAL; }
-void linux_malloc_trim(void) { malloc_trim(0); }
 uint64_t linux_monotonic_nanoseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

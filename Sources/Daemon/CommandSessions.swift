@@ -37,7 +37,6 @@ final class CommandSessions: TransportEvents {
         private let thread: WorkerThread?
 
         init(_ key: HandshakeSetup, owner: OwnerID) {
-            ProcessFigures.keepPieces(pieceBytes: Limits.bulkBytesMax)
             let events = CommandSessions()
             var acquaintances = Acquaintances(owner: owner)
             acquaintances.servesNobody = true

@@ -42,24 +42,6 @@ package enum ProcessFigures {
     @discardableResult
     package static func raiseOpenFiles() -> Int { Int(max(0, linux_raise_open_files())) }
 
-    /// Has malloc keep fewer pools than threads, and give large pieces back at once, so that the limit on memory holds.
-    package static func boundMemory() {
-        _ = linux_mallopt(linux_M_ARENA_MAX, 2)
-        _ = linux_mallopt(linux_M_MMAP_THRESHOLD, 256 << 10)
-        _ = linux_mallopt(linux_M_TRIM_THRESHOLD, 1 << 20)
-    }
-
-    /// For a process that passes on one message after the other, of up to `pieceBytes`: malloc then keeps such pieces for the next
-    /// instead of having the kernel map and clear them anew each time.
-    package static func keepPieces(pieceBytes: Int) {
-        // Buffers that grow take up to twice as much.
-        _ = linux_mallopt(linux_M_MMAP_THRESHOLD, Int32(clamping: 3 &* pieceBytes))
-        _ = linux_mallopt(linux_M_TRIM_THRESHOLD, Int32(clamping: 8 &* pieceBytes))
-    }
-
-    /// Gives memory that is free within malloc back to the system.
-    package static func trimMemory() { linux_malloc_trim() }
-
     /// `VmHWM:     1234 kB`
     private static func statusLine(_ label: String) -> Int {
         let path = RawPath("/proc/self/status")

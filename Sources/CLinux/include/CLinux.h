@@ -33,7 +33,6 @@ extern const int32_t linux_SEEK_SET, linux_SEEK_DATA, linux_SEEK_HOLE;
 extern const int32_t linux_FADV_NORMAL, linux_FADV_SEQUENTIAL, linux_FADV_RANDOM, linux_FADV_WILLNEED, linux_FADV_DONTNEED,
     linux_FADV_NOREUSE;
 extern const uint32_t linux_SYNC_FILE_RANGE_WAIT_BEFORE, linux_SYNC_FILE_RANGE_WRITE, linux_SYNC_FILE_RANGE_WAIT_AFTER;
-extern const int32_t linux_M_ARENA_MAX, linux_M_MMAP_THRESHOLD, linux_M_TRIM_THRESHOLD;
 
 // What statx tells, as far as a backup needs it.
 struct linux_status {
@@ -161,8 +160,6 @@ int32_t linux_fstatfs(int32_t fd, struct linux_space *out);
 
 // Sets the soft limit of open files to the hard one, and gives it.
 int64_t linux_raise_open_files(void);
-int32_t linux_mallopt(int32_t option, int32_t value);
-void linux_malloc_trim(void);
 // Nanoseconds of CLOCK_MONOTONIC.
 uint64_t linux_monotonic_nanoseconds(void);
 // Names the calling thread, at most 15 bytes of it.
