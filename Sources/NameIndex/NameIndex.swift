@@ -42,7 +42,11 @@ enum NameLimits {
     /// A block of states ends when it has this much.
     static let statesTargetBytes = 256 << 10
     static let statesPlainBytesMax = 4 << 20
-    static let sketchPlainBytesMax = 4 << 20
+    /// A group of blocks ends when its columns have this many words of 64 paths, or its runs this many bytes.
+    static let groupTargetWords = 1024
+    static let groupWordsMax = 4096
+    static let runsTargetBytes = 256 << 10
+    static let runsPlainBytesMax = 1 << 20
     static let tablePlainBytesMax = 32 << 20
     static let manifestBytesMax = 32 << 20
     static let blocksMax = 1 << 20

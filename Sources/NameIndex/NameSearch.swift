@@ -95,16 +95,17 @@ package struct NameSearch: Sendable {
 
     /// The best paths of all segments, which may be in none of the selected snapshots.
     ///
-    /// First the sketches tell the best rank that any path of each block can have; then the blocks are searched in that order, until none
-    /// that is left can hold a path as good as the `limit` found.
+    /// First the sketches tell the best rank that any path of each block can have, and the paths that promise most; then these are looked
+    /// at, block by block in that order, until no block that is left can hold a path as good as the `limit` found. Where other paths
+    /// promise as much as what was found, all of them are looked at.
     private func candidates(
         _ query: NameQuery, _ filter: NameFilter, _ isRelevant: [Bool], limit: Int, allowingTypos: Bool, _ readingAll: Bool,
         _ isCancelled: @escaping @Sendable () -> Bool
     ) throws(NameIndexError) -> [NameCandidate]? {
-        let work = segments.flatMap { segment in filter.blocks(of: segment.table).map { (segment: segment, block: $0) } }
+        let groups = groups(filter)
         let shared = SearchShared(limit: limit)
         var workers: [SearchWorker] = []
-        for _ in 0..<min(threads, max(1, work.count)) {
+        for _ in 0..<min(threads, max(1, groups.count)) {
             workers.append(
                 try SearchWorker(
                     PathScan(query, allowingTypos: allowingTypos),
@@ -112,31 +113,52 @@ package struct NameSearch: Sendable {
                     filter,
                     isRelevant, store.cipher, shared))
         }
-        try each(work.indices, workers, shared, isCancelled) { worker, number throws(NameIndexError) in
-            try worker.rank(work[number].segment, work[number].block, number)
+        try each(groups.indices, workers, shared, isCancelled) { worker, number throws(NameIndexError) in
+            try worker.rank(groups[number], number)
             return true
         }
         if shared.isOver { return nil }
-        let ranked = workers.flatMap(\.ranks).sorted { ($1.rank, $0.number) < ($0.rank, $1.number) }
         let needsStates = filter.looksAtStates || isRelevant.contains(false)
-        var first = FirstLook(workers.map(\.promises), blocks: work.count, bestScore: query.bestScore, limit: limit)
-        while true {
-            let (look, least) = (first, first?.rank ?? 0)
+        let blockCount = groups.reduce(0) { $0 + $1.blocks.count }
+        func best() -> [NameCandidate] { Array(shared.candidates.sorted(by: NameCandidate.isBetter).prefix(limit)) }
+        if let look = FirstLook(workers.map(\.promises), blocks: blockCount, bestScore: query.bestScore, limit: limit) {
+            let ranked = workers.flatMap(\.ranks).sorted(by: SearchRank.isBetter)
             try each(ranked.indices, workers, shared, isCancelled) { worker, place throws(NameIndexError) in
-                let next = ranked[place]
+                let (next, group) = (ranked[place], groups[ranked[place].group])
                 // All that follow are no better.
-                guard next.rank >= max(least, shared.threshold.load(ordering: .relaxed)) else { return false }
-                let part = work[next.number]
-                try worker.search(part.segment, part.block, needsStates: needsStates, look?[next.number])
+                guard next.rank >= max(look.rank, shared.threshold.load(ordering: .relaxed)) else { return false }
+                let block = group.blocks.lowerBound + next.number - group.first
+                try worker.search(group.segment, block, needsStates: needsStates, look[next.number])
                 return true
             }
             if shared.isOver { return nil }
-            var all = shared.candidates.sorted(by: NameCandidate.isBetter)
-            if all.count > limit { all.removeLast(all.count - limit) }
-            guard let look, !look.isAll, all.count < limit || (all.last?.rank ?? 0) < look.rank else { return all }
-            first = nil
+            let found = best()
+            if look.isAll || found.count == limit && (found.last?.rank ?? 0) >= look.rank { return found }
             shared.restart()
         }
+        let ranked = workers.flatMap(\.groupRanks).sorted(by: SearchRank.isBetter)
+        try each(ranked.indices, workers, shared, isCancelled) { worker, place throws(NameIndexError) in
+            guard ranked[place].rank >= shared.threshold.load(ordering: .relaxed) else { return false }
+            try worker.search(groups[ranked[place].number], needsStates: needsStates)
+            return true
+        }
+        return shared.isOver ? nil : best()
+    }
+
+    /// What the filter leaves of all groups.
+    private func groups(_ filter: NameFilter) -> [SearchGroup] {
+        var groups: [SearchGroup] = []
+        var first = 0
+        for segment in segments {
+            let wanted = filter.blocks(of: segment.table)
+            for (number, group) in segment.table.groups.enumerated() {
+                let blocks = group.blocks.clamped(to: wanted)
+                guard !blocks.isEmpty else { continue }
+                groups.append(SearchGroup(segment: segment, number: number, blocks: blocks, first: first))
+                first += blocks.count
+            }
+        }
+        return groups
     }
 
     /// Has the workers, each a thread, do every part of some work, in about this order; each until `body` says that the rest is not wanted.

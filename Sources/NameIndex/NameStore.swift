@@ -14,7 +14,7 @@ package final class NameStore: Sendable {
     private static let manifestName: RawPath = "manifest"
     private static let manifestMagic = Array("bakareNm".utf8)
     private static let manifestHeadBytes = 32
-    private static let version: UInt32 = 3
+    private static let version: UInt32 = 4
 
     package init(disk: any Disk, directory: RawPath, cipher: NameIndexCipher) {
         self.disk = disk

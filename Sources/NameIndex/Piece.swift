@@ -54,6 +54,9 @@ func pieceBinding(_ id: SegmentID, _ kind: PieceKind, _ number: Int) -> [UInt8] 
     return writer.bytes
 }
 
+/// The number of a piece of a group's sketch: `part` is its own number there.
+func sketchNumber(_ group: Int, _ part: Int) -> Int { group << 8 | part }
+
 /// Makes pieces; used by one thread.
 final class PieceSealer {
     private let cipher: NameIndexCipher
@@ -144,6 +147,21 @@ final class PieceOpener {
                 }
                 return UnsafeRawBufferPointer(plain)
             case nil: throw FormatError(.unknown, "name index")
+            }
+        } catch { throw NameIndexError(.damaged, "\(error)") }
+    }
+
+    /// Opens what was read and is stored as it is: the payload stands behind the first byte of `target`, which it must fill.
+    func openStored(
+        _ piece: UnsafeRawBufferPointer, _ id: SegmentID, _ kind: PieceKind, _ number: Int,
+        into target: UnsafeMutableRawBufferPointer
+    ) throws(NameIndexError) {
+        do {
+            let count = try pieceBinding(id, kind, number).withUnsafeBytes { binding in
+                try cipher.open(piece, associated: binding, into: target)
+            }
+            guard count == target.count, target[0] == CompressionMethod.stored.rawValue else {
+                throw FormatError(.inconsistent, "name index")
             }
         } catch { throw NameIndexError(.damaged, "\(error)") }
     }

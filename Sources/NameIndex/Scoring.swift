@@ -85,8 +85,17 @@ private enum ByteClass {
 nonisolated(unsafe) let bonusTable: UnsafePointer<UInt8> = {
     // SAFETY: never written after this, and never freed.
     let table = UnsafeMutablePointer<UInt8>.allocate(capacity: 65_536)
-    for pair in 0..<65_536 {
-        table[pair] = UInt8(ByteClass.bonus(ByteClass.of(UInt8(pair >> 8)), ByteClass.of(UInt8(pair & 255))))
+    // A row for each class, and the same again for each byte of it: this is done at each start.
+    let classes = (0..<256).map { ByteClass.of(UInt8($0)) }
+    var rows = [UnsafeMutablePointer<UInt8>?](repeating: nil, count: Int(ByteClass.number) + 1)
+    for previous in 0..<256 {
+        let row = table + previous << 8
+        if let same = rows[Int(classes[previous])] {
+            row.update(from: same, count: 256)
+            continue
+        }
+        for current in 0..<256 { row[current] = UInt8(ByteClass.bonus(classes[previous], classes[current])) }
+        rows[Int(classes[previous])] = row
     }
     return UnsafePointer(table)
 }()

@@ -89,6 +89,24 @@ final class SearchShared: Sendable {
     }
 }
 
+/// A group of blocks that a search looks at, or some of its blocks.
+struct SearchGroup {
+    let segment: NameSegment
+    let number: Int
+    let blocks: Range<Int>
+    /// The number of the first of them among all blocks of the search.
+    let first: Int
+}
+
+/// What a block or a group promises at best.
+struct SearchRank: Sendable {
+    let group: Int
+    let number: Int
+    let rank: UInt64
+
+    static func isBetter(_ a: SearchRank, _ b: SearchRank) -> Bool { (b.rank, a.number) < (a.rank, b.number) }
+}
+
 /// One thread's part of a search.
 final class SearchWorker {
     private let scan: PathScan
@@ -101,8 +119,9 @@ final class SearchWorker {
     private let rows = ScoreRows()
     private var allowed: [Bool] = []
     private var changes: [NameChange] = []
-    /// The best rank that each block can have that was ranked here, if any of it can be found.
-    private(set) var ranks: [(number: Int, rank: UInt64)] = []
+    /// The best rank that each block, and each group, can have that was ranked here, if any of it can be found.
+    private(set) var ranks: [SearchRank] = []
+    private(set) var groupRanks: [SearchRank] = []
     /// The path at hand, as the names tell it.
     private let path: UnsafeMutableRawPointer
     /// No path has more.
@@ -130,24 +149,45 @@ final class SearchWorker {
     /// Of the blocks that were ranked here.
     var promises: SketchPromises { sketches.promises }
 
-    func rank(_ segment: NameSegment, _ block: Int, _ number: Int) throws(NameIndexError) {
-        let rank = try sketches.best(segment, block, number)
-        if rank > 0 { ranks.append((number, rank)) }
+    func rank(_ group: SearchGroup, _ number: Int) throws(NameIndexError) {
+        var best: UInt64 = 0
+        try sketches.rank(group.segment, group.number, blocks: group.blocks, first: group.first) { block, rank in
+            ranks.append(SearchRank(group: number, number: block, rank: rank))
+            best = max(best, rank)
+        }
+        if best > 0 { groupRanks.append(SearchRank(group: number, number: number, rank: best)) }
     }
 
-    /// Looks for the best paths of a block; only among those `noted`, if there are any given.
-    func search(_ segment: NameSegment, _ block: Int, needsStates: Bool, _ noted: ArraySlice<SketchPromise>?)
+    /// Looks for the best paths of a block, among those that were noted of it.
+    func search(_ segment: NameSegment, _ block: Int, needsStates: Bool, _ noted: ArraySlice<SketchPromise>)
         throws(NameIndexError)
     {
         let threshold = shared.threshold.load(ordering: .relaxed)
         let entries = segment.table.blocks[block].entries
-        let wanted: UnsafeMutablePointer<UInt64>?
-        if let noted {
-            wanted = sketches.candidates(noted, entries: entries, threshold: threshold)
-        } else {
-            wanted = try sketches.candidates(segment, block, threshold: threshold)
+        guard let wanted = sketches.candidates(noted, entries: entries, threshold: threshold) else { return }
+        try search(segment, block, needsStates, wanted)
+    }
+
+    /// Looks for the best paths of a group.
+    func search(_ group: SearchGroup, needsStates: Bool) throws(NameIndexError) {
+        let segment = group.segment
+        if !sketches.isBlind { guard try sketches.look(at: segment, group.number) else { return } }
+        var word = 0
+        for block in segment.table.groups[group.number].blocks {
+            let words = word..<word + segment.table.blocks[block].words
+            word = words.upperBound
+            guard group.blocks.contains(block), !shared.isOver else { continue }
+            let threshold = shared.threshold.load(ordering: .relaxed)
+            guard let wanted = try sketches.candidates(words, threshold: threshold) else { continue }
+            try search(segment, block, needsStates, wanted)
         }
-        guard let wanted else { return }
+    }
+
+    /// Looks for the best of the paths that are `wanted` of a block, a bit each.
+    private func search(
+        _ segment: NameSegment, _ block: Int, _ needsStates: Bool, _ wanted: UnsafeMutablePointer<UInt64>
+    ) throws(NameIndexError) {
+        let entries = segment.table.blocks[block].entries
         var reader = NameReader(try segment.names(block, names))
         scan.reset()
         allowed.removeAll(keepingCapacity: true)

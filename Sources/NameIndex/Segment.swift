@@ -54,12 +54,11 @@ package final class NameSegment: Sendable {
         return (Int(offset), Int(sealed), Int(plain))
     }
 
-    /// Whether a sketch can be read to its end.
-    package static func isSketch(_ bytes: UnsafeRawBufferPointer, entries: Int) -> Bool {
+    /// Whether the runs of a sketch, of blocks with so many paths, can be read to their end.
+    package static func areRuns(_ bytes: UnsafeRawBufferPointer, entries: [Int]) -> Bool {
         do throws(FormatError) {
-            var reader = try SketchReader(bytes, entries: entries)
+            var reader = try SketchRuns(bytes, entries: entries)
             while try reader.next() != nil {}
-            _ = try reader.rest()
             return true
         } catch { return false }
     }
@@ -78,13 +77,21 @@ package final class NameSegment: Sendable {
         return try buffer.fill(file, start..<start + block.sealedStates, plainBytes: block.plainStates, id, .states, number)
     }
 
-    /// Reads the sketch of a block into `buffer`; valid until that is used again.
-    func sketch(_ number: Int, _ buffer: BlockBuffer) throws(NameIndexError) -> UnsafeRawBufferPointer {
-        let block = table.blocks[number]
-        let start = block.offset + block.sealedNames + block.sealedStates
+    /// Reads the runs of a group into `buffer`; valid until that is used again.
+    func runs(_ number: Int, _ buffer: BlockBuffer) throws(NameIndexError) -> UnsafeRawBufferPointer {
+        let place = table.groups[number].place(of: .runs)
         return try buffer.fill(
-            file, start..<start + block.plainSketch + NameTable.pieceOverheadBytes, plainBytes: block.plainSketch, id, .sketch,
-            number)
+            file, place.offset..<place.offset + place.plainBytes + NameTable.pieceOverheadBytes, plainBytes: place.plainBytes, id,
+            .sketch, sketchNumber(number, place.number))
+    }
+
+    /// Reads the lengths or a column of a group to `target`, which has a byte more in front.
+    func part(
+        _ number: Int, _ part: NameGroup.Part, _ opener: PieceOpener, into target: UnsafeMutableRawBufferPointer
+    ) throws(NameIndexError) {
+        let place = table.groups[number].place(of: part)
+        let sealed = try opener.read(file, place.offset..<place.offset + place.plainBytes + NameTable.pieceOverheadBytes)
+        try opener.openStored(sealed, id, .sketch, sketchNumber(number, place.number), into: target)
     }
 }
 

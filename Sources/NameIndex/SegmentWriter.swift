@@ -2,13 +2,16 @@ internal import BackupFormat
 internal import Cryptography
 internal import HostFiles
 
-/// Writes a segment from paths in order (`comparePaths`), in one pass. Holds one block and the table.
+/// Writes a segment from paths in order (`comparePaths`), in one pass. Holds one block, the sketch of its group, and the table.
 package final class NameSegmentWriter {
     let id = SegmentID.random()
     private let file: any DiskFile
     private let sealer: PieceSealer
     private var offset = NameTable.headBytes
+    private var groups: [NameGroup] = []
     private var blocks: [NameBlock] = []
+    /// The first of the group at hand.
+    private var firstBlock = 0
     private var names = ByteWriter(capacity: NameLimits.blockTargetBytes + 4096)
     private var states = StatesWriter()
     private var sketch = SketchWriter()
@@ -67,23 +70,37 @@ package final class NameSegmentWriter {
         guard entries > 0 else { return }
         guard blocks.count < NameLimits.blocksMax else { throw NameIndexError(.tooLarge, "more names than the name index takes") }
         let plainStates = states.finish()
-        let plainSketch = sketch.finish()
+        sketch.endBlock()
         let sealedNames = sealer.seal(names.bytes, id, .names, blocks.count)
         let sealedStates = sealer.seal(plainStates, id, .states, blocks.count)
-        let sealedSketch = sealer.seal(plainSketch, id, .sketch, blocks.count)
         blocks.append(
             NameBlock(
                 offset: offset, sealedNames: sealedNames.count, sealedStates: sealedStates.count, plainNames: names.count,
-                plainStates: plainStates.count, plainSketch: plainSketch.count, entries: entries,
-                firstPath: RawPath(bytes: firstPath)))
-        for piece in [sealedNames, sealedStates, sealedSketch] {
-            offset += piece.count
-            pending += piece
-        }
+                plainStates: plainStates.count, entries: entries, firstPath: RawPath(bytes: firstPath)))
+        add(sealedNames)
+        add(sealedStates)
         names.bytes.removeAll(keepingCapacity: true)
         last.removeAll(keepingCapacity: true)
         entries = 0
+        if sketch.isFull { endGroup() }
         if pending.count >= NameSegmentWriter.pendingBytesMax { try write() }
+    }
+
+    private func endGroup() {
+        guard firstBlock < blocks.count else { return }
+        let pieces = sketch.finish()
+        let group = NameGroup(
+            blocks: firstBlock..<blocks.count, offset: offset, plainRuns: pieces.runs.count, words: pieces.words)
+        for (number, piece) in ([pieces.runs, pieces.lengths] + pieces.columns).enumerated() {
+            add(sealer.seal(piece, id, .sketch, sketchNumber(groups.count, number)))
+        }
+        groups.append(group)
+        firstBlock = blocks.count
+    }
+
+    private func add(_ piece: [UInt8]) {
+        offset += piece.count
+        pending += piece
     }
 
     private var written = 0
@@ -97,7 +114,8 @@ package final class NameSegmentWriter {
     /// Writes the rest and syncs the file; its name is not durable yet. Answers its size in bytes.
     func finish() throws(NameIndexError) -> Int {
         try endBlock()
-        let plain = NameTable(blocks: blocks).encode()
+        endGroup()
+        let plain = NameTable(groups: groups, blocks: blocks).encode()
         guard plain.count <= NameLimits.tablePlainBytesMax else {
             throw NameIndexError(.tooLarge, "more names than the name index takes")
         }

@@ -1,13 +1,14 @@
 internal import BackupFormat
 
-// The sketch of a block: what is known of each of its paths without reading the names. A search reads sketches first, and names only
-// where a path may be among the best.
+// The sketch of a group of blocks: what is known of each of its paths without reading the names. A search reads of the sketches what its
+// letters ask for, and names only where a path may be among the best.
 //
-//     runs, varint | for each: paths, bytes shared with the text before, bytes that follow (varints), these bytes | lengths | columns
-//
-//     run      paths, one behind the other, that are in the same folder: its path with the slash behind it
+//     runs     varint | for each: paths, bytes shared with the text before, bytes that follow (varints), these bytes
 //     lengths  of each path in bytes, 255 for more
 //     columns  144; of each one bit a path, in words of 64, u64, the first path lowest: whether the last component has that mark
+//
+// Each is a piece of its own. A run is of paths of one block, one behind the other, that are in the same folder: its text is the folder's
+// path with the slash behind it. In lengths and columns each block begins with a new word; what no path has is zero.
 //
 // Marks are of the folded, lowered component with the slash before it. A component may have a mark by chance (pairs share marks); it
 // never lacks one that it should have.
@@ -41,7 +42,16 @@ enum SketchMark {
     static let lengthMax = 255
 }
 
-/// Makes sketches, block by block.
+/// The sketch of a group, as it is to be sealed.
+package struct SketchPieces {
+    package var runs: [UInt8]
+    package var lengths: [UInt8]
+    package var columns: [[UInt8]]
+    /// In each column.
+    package var words: Int
+}
+
+/// Makes sketches, group by group.
 package struct SketchWriter {
     private struct Marks {
         var words = SIMD4<UInt64>()
@@ -97,6 +107,19 @@ package struct SketchWriter {
         folderPaths = 0
     }
 
+    /// What follows is of the next block.
+    package mutating func endBlock() {
+        endRun()
+        let places = (marks.count + 63) / 64 * 64
+        while marks.count < places {
+            marks.append(Marks())
+            lengths.append(0)
+        }
+    }
+
+    /// No more blocks are to be added.
+    var isFull: Bool { marks.count >= 64 * NameLimits.groupTargetWords || runs.count >= NameLimits.runsTargetBytes }
+
     private mutating func sketch(_ component: UnsafeRawBufferPointer) -> Marks {
         if kept.count < component.count {
             kept = [UInt8](repeating: 0, count: component.count + 64)
@@ -121,9 +144,10 @@ package struct SketchWriter {
         return result
     }
 
-    package mutating func finish() -> [UInt8] {
-        endRun()
-        let words = (marks.count + 63) / 64
+    /// Ends the group.
+    package mutating func finish() -> SketchPieces {
+        endBlock()
+        let words = marks.count / 64
         var columns = [UInt64](repeating: 0, count: SketchMark.count * words)
         for (index, marks) in marks.enumerated() {
             let bit: UInt64 = 1 << UInt64(index & 63)
@@ -135,44 +159,52 @@ package struct SketchWriter {
                 }
             }
         }
-        var writer = ByteWriter(capacity: 16 + runs.count + lengths.count + columns.count * 8)
+        for index in columns.indices { columns[index] = columns[index].littleEndian }
+        let bytes = columns.withUnsafeBytes { columns in
+            (0..<SketchMark.count).map { Array(columns[$0 * words * 8..<($0 + 1) * words * 8]) }
+        }
+        var writer = ByteWriter(capacity: 8 + runs.count)
         writer.count(runCount)
         writer.raw(runs.bytes)
-        writer.raw(lengths)
-        columns.withUnsafeMutableBufferPointer { columns in
-            for index in columns.indices { columns[index] = columns[index].littleEndian }
-            writer.raw(UnsafeRawBufferPointer(columns))
-        }
+        let pieces = SketchPieces(runs: writer.bytes, lengths: lengths, columns: bytes, words: words)
         marks.removeAll(keepingCapacity: true)
         lengths.removeAll(keepingCapacity: true)
         runs.bytes.removeAll(keepingCapacity: true)
         folder.removeAll(keepingCapacity: true)
         runCount = 0
-        return writer.bytes
+        return pieces
     }
 }
 
-/// Takes a sketch apart.
-struct SketchReader {
+/// Takes the runs of a sketch apart.
+struct SketchRuns {
     private var runs: ByteReader
     private var runsLeft: Int
-    private var pathsLeft: Int
     private var textBytes = 0
-    private let entries: Int
-    let words: Int
+    /// Of each block.
+    private let entries: [Int]
+    private var block = 0
+    /// Of the block at hand: paths that no run has had yet, and the place of the first of them in a column.
+    private var pathsLeft: Int
+    private var place = 0
 
-    init(_ bytes: UnsafeRawBufferPointer, entries: Int) throws(FormatError) {
+    init(_ bytes: UnsafeRawBufferPointer, entries: [Int]) throws(FormatError) {
         runs = ByteReader(bytes, "sketch of names")
         self.entries = entries
-        words = (entries + 63) / 64
-        runsLeft = try runs.count(limit: entries)
-        pathsLeft = entries
+        pathsLeft = entries.first ?? 0
+        runsLeft = try runs.count(limit: entries.reduce(0, +))
     }
 
-    /// The next folder: nil behind the last, when all paths are told.
-    mutating func next() throws(FormatError) -> (paths: Int, shared: Int, suffix: UnsafeRawBufferPointer)? {
+    /// The next folder, and the places of its paths: nil behind the last, when all paths are told.
+    mutating func next() throws(FormatError) -> (places: Range<Int>, shared: Int, suffix: UnsafeRawBufferPointer)? {
+        if pathsLeft == 0, block + 1 < entries.count {
+            block += 1
+            pathsLeft = entries[block]
+            place = (place + 63) / 64 * 64
+        }
         guard runsLeft > 0 else {
             guard pathsLeft == 0 else { throw runs.error(.inconsistent) }
+            try runs.end()
             return nil
         }
         runsLeft -= 1
@@ -180,16 +212,10 @@ struct SketchReader {
         let shared = try runs.count(limit: textBytes)
         let added = try runs.count(limit: NameLimits.pathBytesMax - shared)
         guard paths > 0, added > 0 else { throw runs.error(.inconsistent) }
+        let first = place
         pathsLeft -= paths
+        place += paths
         textBytes = shared + added
-        return (paths, shared, try runs.bytes(added))
-    }
-
-    /// After the last folder.
-    mutating func rest() throws(FormatError) -> (lengths: UnsafeRawBufferPointer, columns: UnsafeRawBufferPointer) {
-        let lengths = try runs.bytes(entries)
-        let columns = try runs.bytes(SketchMark.count * words * 8)
-        try runs.end()
-        return (lengths, columns)
+        return (first..<place, shared, try runs.bytes(added))
     }
 }

@@ -1,7 +1,7 @@
 /// What a search wants to know of each path, from sketches: the most that its score can be, and whether it can be found at all.
 ///
 /// The bound is that of ``PathScan/bound()``, or more: what a term loses against the best that a term of its length can have. Losses are
-/// counted in thirds of a point, 3 points each, for 64 paths at once: each bit of the counters is a word.
+/// counted in units of 3 points, what is left over is forgiven.
 struct SketchQuery: Sendable {
     struct Term: Sendable {
         let count: Int
@@ -10,10 +10,17 @@ struct SketchQuery: Sendable {
         let letters: [UInt8]
         let isExact: Bool
         let mayHoldTypo: Bool
+
+        /// The place of the last slash: what stands before it is in folders.
+        var lastSlash: Int? { lowered.lastIndex(of: 0x2f) }
+
+        /// Fewer names have such a pair: of the byte at this place and the one before, one is no letter.
+        func isRarePair(_ place: Int) -> Bool { SketchMark.pair(lowered[place - 1], lowered[place]) >= SketchMark.letterPairs }
     }
 
     /// In units of 3 points: a first letter without a bonus, a letter that does not stand behind the one before but where there may
-    /// be a bonus, or where there is none.
+    /// be a bonus, or where there is none. One that stands behind the one before, but neither has a bonus nor a letter before it in the
+    /// run, loses 5 points: 1.
     static let firstLoss = Score.firstFactor * Score.boundaryDelimiter / 3
     static let gapLoss = -Score.gapStart / 3
     static let plainGapLoss = (Score.boundaryDelimiter - Score.gapStart) / 3
@@ -24,15 +31,15 @@ struct SketchQuery: Sendable {
     /// Pairs of letters that one typo may break: two letters that have changed places do.
     static let typoPairs = 3
 
+    let query: NameQuery
     let terms: [Term]
-    let allowsTypos: Bool
     /// Nothing scores more.
     let bestScore: Int
     /// Terms are too long for marks: everything may be found.
     let isBlind: Bool
 
     init(_ query: NameQuery, allowingTypos: Bool) {
-        allowsTypos = allowingTypos
+        self.query = query
         bestScore = query.bestScore
         isBlind = query.terms.contains { $0.lowered.count > 64 }
         terms = query.terms.map { term in

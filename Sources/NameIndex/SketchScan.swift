@@ -1,243 +1,173 @@
 internal import BackupFormat
 internal import Cryptography
 
-/// Evaluates a query over sketches; used by one thread.
+/// Evaluates a query over sketches, a group of blocks at a time; used by one thread.
 final class SketchScan {
     private let query: SketchQuery
     /// The folder of the run at hand, and its marks.
     private let folder: PathScan
-    private let buffer: BlockBuffer
-    /// What is asked of each path: for each place of each term its pair with the place before and its bonus, then the letters of the term.
-    /// Marks of last components; -1 for what counts as there, always.
+    private let runs: BlockBuffer
+    private let opener: PieceOpener
+    private let counter: SketchCounter
+    /// The marks that are asked for, each once, and for all that is asked, which of them it is: nil for what counts as there, always.
     private let marks: [Int]
-    /// The columns of the block at hand, and beside them, for all that is asked, in which paths the folder has it: a bit a path.
-    private var columns: UnsafeRawPointer
-    private var folders: UnsafeMutablePointer<UInt64>
-    /// Counters of what each path loses, a word for each of their bits; behind them, which paths can be found.
-    private var losses = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
-    private var capacity = 0
-    private let lossBits: Int
+    private let columnOf: [Int?]
     /// All may be found.
-    private let isBlind: Bool
-    /// Paths and words of 64 of the block that was looked at last.
-    private var entries = 0
-    private var words = 0
-    private var lengths = UnsafeRawBufferPointer(start: nil, count: 0)
+    let isBlind: Bool
 
-    private static let termLossBits = 10
+    /// The columns of the group at hand, behind a cache line each, and which of them are there.
+    private var columns = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
+    private var isOpen: [Bool]
+    /// For all that is asked, its column; and beside it, in which paths the folder has it.
+    private let columnPointers: UnsafeMutablePointer<UnsafePointer<UInt64>>
+    private var planes = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
+    private var lengthBytes = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
+    private var capacity = 0
+    private var stride = 0
+    private var group: (segment: NameSegment, number: Int)?
+    private var areLengthsOpen = false
+    /// Which paths of a block are wanted.
+    private var selected = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
+    private var selectedCapacity = 1
 
-    /// Of the blocks that ``best(_:_:_:)`` looked at.
+    /// Of the groups that ``rank(_:_:blocks:_:)`` looked at.
     private(set) var promises: SketchPromises
 
     init(_ query: NameQuery, allowingTypos: Bool, readingAll: Bool, _ cipher: NameIndexCipher) throws(NameIndexError) {
-        self.query = SketchQuery(query, allowingTypos: allowingTypos)
-        isBlind = readingAll || self.query.isBlind
+        let query = SketchQuery(query, allowingTypos: allowingTypos)
+        self.query = query
+        isBlind = readingAll || query.isBlind
         promises = SketchPromises(isListing: !isBlind)
-        folder = PathScan(query, allowingTypos: false)
-        folders = .allocate(capacity: 1)
-        columns = UnsafeRawPointer(folders)
-        buffer = BlockBuffer(try PieceOpener(cipher))
-        marks = self.query.terms.flatMap { term in
+        folder = PathScan(query.query, allowingTypos: false)
+        runs = BlockBuffer(try PieceOpener(cipher))
+        opener = try PieceOpener(cipher)
+        counter = SketchCounter(query)
+        let asked = query.terms.flatMap { term -> [Int?] in
             term.lowered.indices.flatMap { index in
                 [
-                    index == 0 ? -1 : SketchMark.pair(term.lowered[index - 1], term.lowered[index]),
-                    SketchMark.edge(term.lowered[index]) ?? -1,
+                    index == 0 ? nil : SketchMark.pair(term.lowered[index - 1], term.lowered[index]),
+                    SketchMark.edge(term.lowered[index]),
                 ]
-            } + term.letters.map { SketchMark.letter($0) ?? -1 }
+            } + (term.isExact ? [] : term.letters.map { SketchMark.letter($0) })
         }
-        let most = self.query.terms.reduce(0) {
-            $0 + SketchQuery.firstLoss + ($1.count - 1) * SketchQuery.plainGapLoss + SketchQuery.folderLoss
-        }
-        lossBits = Int.bitWidth - most.leadingZeroBitCount + 1
+        let marks = Array(Set(asked.compactMap { $0 })).sorted()
+        self.marks = marks
+        columnOf = asked.map { mark in mark.flatMap { marks.firstIndex(of: $0) } }
+        isOpen = marks.map { _ in false }
+        columnPointers = .allocate(capacity: asked.count)
     }
 
     deinit {
-        folders.deallocate()
-        losses.deallocate()
+        columns.deallocate()
+        columnPointers.deallocate()
+        planes.deallocate()
+        lengthBytes.deallocate()
+        selected.deallocate()
+        counter.deallocate()
     }
 
-    private func reserve(_ entries: Int) {
-        self.entries = entries
-        words = (entries + 63) / 64
-        guard words > capacity else { return }
-        capacity = max(words, 2 * capacity)
-        folders.deallocate()
-        losses.deallocate()
-        folders = .allocate(capacity: marks.count * capacity)
-        // A plane more: what is found.
-        losses = .allocate(capacity: (lossBits + 2) * capacity)
-    }
+    /// Behind the folders' planes: one of ones, what is found, and the counters.
+    private var ones: UnsafeMutablePointer<UInt64> { planes + columnOf.count * stride }
+    private var found: UnsafeMutablePointer<UInt64> { ones + stride }
+    private var losses: UnsafeMutablePointer<UInt64> { found + stride }
+    /// Of the group at hand.
+    private func length(_ place: Int) -> Int { Int(lengthBytes.load(fromByteOffset: 64 + place, as: UInt8.self)) }
 
-    /// A bit for each path of the last block: what ``look(at:_:)`` found, or what ``select(from:)`` left of it.
-    private var found: UnsafeMutablePointer<UInt64> { losses + lossBits * words }
-    private var selected: UnsafeMutablePointer<UInt64> { losses + (lossBits + 1) * words }
-
-    /// The rank that no path of a block exceeds; 0 if none of it can be found. Notes what its paths promise, for a block of this `number`.
-    func best(_ segment: NameSegment, _ block: Int, _ number: Int) throws(NameIndexError) -> UInt64 {
-        guard !isBlind else { return UInt64.max }
-        try look(at: segment, block)
-        var isAny = false
-        for word in 0..<words {
-            selected[word] = found[word]
-            isAny = isAny || found[word] != 0
+    private func reserve(_ words: Int) {
+        let lanes = (words + SketchCounter.laneWords - 1) / SketchCounter.laneWords
+        stride = lanes * SketchCounter.laneWords
+        if stride > capacity {
+            capacity = max(stride, min(2 * capacity, NameLimits.groupWordsMax))
+            columns.deallocate()
+            planes.deallocate()
+            lengthBytes.deallocate()
+            columns = .allocate(byteCount: marks.count * (capacity * 8 + 64), alignment: 64)
+            planes = .allocate(capacity: (columnOf.count + 2 + counter.lossBits) * capacity)
+            lengthBytes = .allocate(byteCount: capacity * 64 + 64, alignment: 64)
         }
-        guard isAny else { return 0 }
-        note(number)
-        var loss = 0
-        for bit in (0..<lossBits).reversed() {
-            let plane = losses + bit * words
-            var isWithout = false
-            for word in 0..<words where selected[word] & ~plane[word] != 0 { isWithout = true }
-            if isWithout {
-                for word in 0..<words { selected[word] &= ~plane[word] }
-            } else {
-                loss |= 1 << bit
-            }
-        }
-        var shortest = SketchMark.lengthMax
-        forEachSelected { shortest = min(shortest, Int(lengths[$0])) }
-        return NameCandidate.rank(query.bestScore - 3 * loss, shortest)
-    }
-
-    /// Those of the paths that were noted of a block whose rank may be as high as `threshold`, as of ``candidates(_:_:threshold:)``.
-    func candidates(
-        _ noted: ArraySlice<SketchPromise>, entries: Int, threshold: UInt64
-    ) -> UnsafeMutablePointer<UInt64>? {
-        reserve(entries)
-        selected.update(repeating: 0, count: words)
-        var isAny = false
-        for promise in noted
-        where promise.path < entries && NameCandidate.rank(query.bestScore - 3 * promise.loss, promise.length) >= threshold {
-            selected[promise.path >> 6] |= 1 << UInt64(promise.path & 63)
-            isAny = true
-        }
-        return isAny ? selected : nil
-    }
-
-    /// The paths of a block whose rank may be as high as `threshold`, a bit each in words of 64; nil when there are none. Valid until the
-    /// next call.
-    func candidates(
-        _ segment: NameSegment, _ block: Int, threshold: UInt64
-    ) throws(NameIndexError) -> UnsafeMutablePointer<UInt64>? {
-        if isBlind {
-            reserve(segment.table.blocks[block].entries)
-            for word in 0..<words { selected[word] = UInt64.max }
-            return selected
-        }
-        try look(at: segment, block)
-        for word in 0..<words { selected[word] = found[word] }
-        let score = Int(threshold >> 32)
-        if score > 0 {
-            // A path whose bound is the score itself has to be short enough.
-            let length = Int(UInt32.max - UInt32(truncatingIfNeeded: threshold))
-            let (equal, isWhole) = (query.bestScore - score).quotientAndRemainder(dividingBy: 3)
-            select(lossAtMost: equal)
-            if isWhole == 0, length < SketchMark.lengthMax {
-                forEachSelected { place in
-                    guard Int(lengths[place]) > length, loss(place) == equal else { return }
-                    selected[place >> 6] &= ~(1 << UInt64(place & 63))
-                }
-            }
-        }
-        for word in 0..<words where selected[word] != 0 { return selected }
-        return nil
-    }
-
-    /// Notes the paths that can be found and lose little.
-    private func note(_ number: Int) {
-        for word in 0..<words where found[word] != 0 {
-            promises.found += found[word].nonzeroBitCount
-            guard promises.lossMax >= 0 else { continue }
-            var left = found[word] & lossAtMost(promises.lossMax, word)
-            while left != 0 {
-                let place = word << 6 | left.trailingZeroBitCount
-                promises.add(SketchPromise(block: number, path: place, loss: loss(place), length: Int(lengths[place])))
-                left &= left &- 1
-            }
+        for index in isOpen.indices { isOpen[index] = false }
+        areLengthsOpen = false
+        ones.update(repeating: .max, count: stride)
+        found.update(repeating: 0, count: stride)
+        for (index, column) in columnOf.enumerated() {
+            columnPointers[index] = column.map { UnsafePointer(self.column($0)) } ?? UnsafePointer(ones)
         }
     }
 
-    private func forEachSelected(_ body: (Int) -> Void) {
-        for word in 0..<words {
-            var left = selected[word]
-            while left != 0 {
-                body(word << 6 | left.trailingZeroBitCount)
-                left &= left &- 1
-            }
+    private func column(_ index: Int) -> UnsafeMutablePointer<UInt64> {
+        (columns + index * (capacity * 8 + 64) + 64).assumingMemoryBound(to: UInt64.self)
+    }
+
+    /// Reads a column, if it was not read.
+    private func open(_ index: Int, _ segment: NameSegment, _ number: Int) throws(NameIndexError) {
+        guard !isOpen[index] else { return }
+        let words = segment.table.groups[number].words
+        let column = column(index)
+        let target = UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(column) - 1, count: words * 8 + 1)
+        try segment.part(number, .column(marks[index]), opener, into: target)
+        for word in 0..<words { column[word] = UInt64(littleEndian: column[word]) }
+        isOpen[index] = true
+    }
+
+    private func openLengths() throws(NameIndexError) {
+        guard !areLengthsOpen, let (segment, number) = group else { return }
+        let count = segment.table.groups[number].lengthBytes
+        let target = UnsafeMutableRawBufferPointer(start: lengthBytes + 63, count: count + 1)
+        try segment.part(number, .lengths, opener, into: target)
+        areLengthsOpen = true
+    }
+
+    /// Reads of a sketch what is asked and works out what each path can lose, and which can be found: false if none can.
+    func look(at segment: NameSegment, _ number: Int) throws(NameIndexError) -> Bool {
+        let group = segment.table.groups[number]
+        self.group = (segment, number)
+        reserve(group.words)
+        for term in counter.terms {
+            let count = term.isExact ? 2 : 2 * term.count + term.letters
+            (planes + term.first * stride).update(repeating: 0, count: count * stride)
         }
-    }
-
-    private func loss(_ place: Int) -> Int {
-        var loss = 0
-        for bit in 0..<lossBits where losses[bit * words + place >> 6] >> UInt64(place & 63) & 1 != 0 { loss |= 1 << bit }
-        return loss
-    }
-
-    private func select(lossAtMost most: Int) {
-        guard most >= 0 else {
-            for word in 0..<words { selected[word] = 0 }
-            return
-        }
-        for word in 0..<words { selected[word] &= lossAtMost(most, word) }
-    }
-
-    /// Which of 64 paths lose no more than `most`, which is not negative.
-    private func lossAtMost(_ most: Int, _ word: Int) -> UInt64 {
-        guard most < 1 << lossBits else { return UInt64.max }
-        var less: UInt64 = 0
-        var equal = UInt64.max
-        for bit in (0..<lossBits).reversed() {
-            let plane = losses[bit * words + word]
-            if most >> bit & 1 != 0 {
-                less |= equal & ~plane
-                equal &= plane
-            } else {
-                equal &= ~plane
-            }
-        }
-        return less | equal
-    }
-
-    /// Reads a sketch and works out what each path can lose, and which can be found.
-    private func look(at segment: NameSegment, _ block: Int) throws(NameIndexError) {
-        let bytes = try segment.sketch(block, buffer)
-        reserve(segment.table.blocks[block].entries)
+        let bytes = try segment.runs(number, runs)
         do throws(FormatError) {
-            var reader = try SketchReader(bytes, entries: entries)
-            // The columns stand behind the folders: these are looked through twice.
-            var all = reader
-            while try all.next() != nil {}
-            let rest = try all.rest()
-            guard let base = rest.columns.baseAddress else { throw FormatError(.truncated, "sketch of names") }
-            (lengths, columns) = (rest.lengths, base)
-            folders.update(repeating: 0, count: marks.count * words)
+            var reader = try SketchRuns(bytes, entries: segment.table.blocks[group.blocks].map(\.entries))
             folder.reset()
-            var first = 0
             while let run = try reader.next() {
                 _ = folder.advance(run.shared, run.suffix)
-                add(first..<first + run.paths)
-                first += run.paths
+                set(found, run.places)
+                note(run.places)
             }
         } catch { throw NameIndexError(error) }
-        for word in 0..<words { count(word) }
-        if entries & 63 != 0 { found[words - 1] &= (1 << UInt64(entries & 63)) - 1 }
+        for index in counter.terms.indices where counter.terms[index].isExact {
+            guard try findExact(index, segment, number) else { return false }
+        }
+        for index in marks.indices { try open(index, segment, number) }
+        for word in Swift.stride(from: 0, to: stride, by: SketchCounter.laneWords) {
+            counter.count(word, found, losses, stride, columns: columnPointers, folders: planes)
+        }
+        for word in 0..<stride where found[word] != 0 { return true }
+        return false
     }
 
     /// Notes what the folder of these paths has of what is asked.
-    private func add(_ paths: Range<Int>) {
-        var next = folders
-        for index in query.terms.indices {
-            let term = query.terms[index]
+    private func note(_ places: Range<Int>) {
+        for (index, term) in counter.terms.enumerated() {
+            var next = planes + term.first * stride
+            if term.isExact {
+                let text = query.terms[index].lowered
+                if folder.isFound(index), folder.holdsRun(text[...]) { set(next, places) }
+                // What goes on in the last component.
+                if let slash = query.terms[index].lastSlash, folder.endsWith(text[...slash]) { set(next + stride, places) }
+                continue
+            }
             let marks = folder.marks(index)
             for place in 0..<term.count {
-                if marks.pairs >> UInt64(place) & 1 != 0 { set(next, paths) }
-                next += words
-                if marks.edges >> UInt64(place) & 1 != 0 { set(next, paths) }
-                next += words
+                if marks.pairs >> UInt64(place) & 1 != 0 { set(next, places) }
+                next += stride
+                if marks.edges >> UInt64(place) & 1 != 0 { set(next, places) }
+                next += stride
             }
-            for letter in term.letters {
-                if folder.holds(letter) { set(next, paths) }
-                next += words
+            for letter in query.terms[index].letters {
+                if folder.holds(letter) { set(next, places) }
+                next += stride
             }
         }
     }
@@ -254,129 +184,184 @@ final class SketchScan {
         plane[word] |= mask & UInt64.max >> UInt64(63 - (range.upperBound - 1) & 63)
     }
 
-    /// Counts the losses of 64 paths: of each term the less of what it loses in the last component alone, and of what it loses in the
-    /// whole path, where it is not worth what a term in the last component is.
-    private func count(_ word: Int) {
-        for bit in 0..<lossBits { losses[bit * words + word] = 0 }
-        var isFound = UInt64.max
-        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 2 * Self.termLossBits + 8) { buffer in
-            guard let last = buffer.baseAddress else { return }
-            let any = last + Self.termLossBits
-            let missing = any + Self.termLossBits
-            var next = 0
-            for index in query.terms.indices {
-                buffer.update(repeating: 0)
-                isFound &= count(&next, index, word, last, any, missing)
-                if query.terms[index].mayHoldTypo { forgive(last, missing) }
-                addSum(losses + word, last)
+    /// Where a term stands in one run, as far as its pairs tell: in a folder as is known, in the last component where it has them all.
+    /// Reads their columns one by one, as long as there is a path that has those before. False if nothing is found any more.
+    private func findExact(_ index: Int, _ segment: NameSegment, _ number: Int) throws(NameIndexError) -> Bool {
+        let (plan, term) = (counter.terms[index], query.terms[index])
+        let elsewhere = planes + plan.elsewhere * stride
+        // So far, where it would go on from the folder.
+        let inLast = planes + plan.inLast * stride
+        if term.lastSlash == nil { inLast.update(repeating: .max, count: stride) }
+        let places = ((term.lastSlash ?? 0) + 1..<max(term.count, (term.lastSlash ?? 0) + 1)).sorted {
+            (term.isRarePair($0) ? 0 : 1, $0) < (term.isRarePair($1) ? 0 : 1, $1)
+        }
+        for place in places {
+            guard let column = columnOf[plan.first + 2 * place] else { continue }
+            var left: UInt64 = 0
+            for word in 0..<stride { left |= inLast[word] & found[word] }
+            guard left != 0 else { break }
+            try open(column, segment, number)
+            let pairs = columnPointers[plan.first + 2 * place]
+            for word in 0..<stride { inLast[word] &= pairs[word] }
+        }
+        var left: UInt64 = 0
+        for word in 0..<stride {
+            inLast[word] &= found[word]
+            if term.lastSlash != nil {
+                // It is not all in the last component.
+                elsewhere[word] |= inLast[word]
+                inLast[word] = 0
+            }
+            found[word] &= inLast[word] | elsewhere[word]
+            left |= found[word]
+        }
+        return left != 0
+    }
+
+    /// Tells `each` block of a group that can have a path that is found the rank that none of its paths exceeds. Notes what they promise.
+    /// `first` is the number of the first of the blocks.
+    func rank(
+        _ segment: NameSegment, _ number: Int, blocks: Range<Int>, first: Int, each: (Int, UInt64) -> Void
+    ) throws(NameIndexError) {
+        guard !isBlind else { return blocks.forEach { each(first + $0 - blocks.lowerBound, UInt64.max) } }
+        guard try look(at: segment, number) else { return }
+        try openLengths()
+        var word = 0
+        for block in segment.table.groups[number].blocks {
+            let words = word..<word + segment.table.blocks[block].words
+            word = words.upperBound
+            guard blocks.contains(block), let best = best(words) else { continue }
+            note(words, first + block - blocks.lowerBound)
+            each(first + block - blocks.lowerBound, best)
+        }
+    }
+
+    private func best(_ words: Range<Int>) -> UInt64? {
+        reserveSelected(words.count)
+        var isAny = false
+        for word in words {
+            selected[word - words.lowerBound] = found[word]
+            isAny = isAny || found[word] != 0
+        }
+        guard isAny else { return nil }
+        var loss = 0
+        for bit in (0..<counter.lossBits).reversed() {
+            let plane = losses + bit * stride + words.lowerBound
+            var isWithout = false
+            for word in 0..<words.count where selected[word] & ~plane[word] != 0 { isWithout = true }
+            if isWithout {
+                for word in 0..<words.count { selected[word] &= ~plane[word] }
+            } else {
+                loss |= 1 << bit
             }
         }
-        found[word] = isFound
+        var shortest = SketchMark.lengthMax
+        forEachSelected(words) { shortest = min(shortest, length($0)) }
+        return NameCandidate.rank(query.bestScore - 3 * loss, shortest)
     }
 
-    /// Counts what a term loses, into `last`; which of the paths can hold it. `next` is the place of its marks.
-    private func count(
-        _ next: inout Int, _ index: Int, _ word: Int, _ last: UnsafeMutablePointer<UInt64>, _ any: UnsafeMutablePointer<UInt64>,
-        _ missing: UnsafeMutablePointer<UInt64>
-    ) -> UInt64 {
-        let (count, letters) = (query.terms[index].count, query.terms[index].letters.count)
-        let (isExact, mayHoldTypo) = (query.terms[index].isExact, query.terms[index].mayHoldTypo)
-        var isFound = UInt64.max
-        var place = next
-        next += 2 * count + letters
-        func takeMark() -> (last: UInt64, any: UInt64) {
-            let mark = marks[place]
-            let inFolder = folders[place &* words &+ word]
-            place &+= 1
-            guard mark >= 0 else { return (UInt64.max, UInt64.max) }
-            let bits = columns.loadUnaligned(fromByteOffset: (mark &* words &+ word) &* 8, as: UInt64.self)
-            return (UInt64(littleEndian: bits), UInt64(littleEndian: bits) | inFolder)
-        }
-        for index in 0..<count {
-            let pair = takeMark()
-            let edge = takeMark()
-            if index == 0 {
-                // 6 is 2 and 4.
-                for bit in 1...2 {
-                    addBit(last, ~edge.last, at: bit)
-                    addBit(any, ~edge.any, at: bit)
-                }
-                continue
+    /// Notes the paths of a block that can be found and lose little.
+    private func note(_ words: Range<Int>, _ number: Int) {
+        for word in words where found[word] != 0 {
+            promises.found += found[word].nonzeroBitCount
+            guard promises.lossMax >= 0 else { continue }
+            var left = found[word] & lossAtMost(promises.lossMax, word)
+            while left != 0 {
+                let bit = left.trailingZeroBitCount
+                promises.add(
+                    SketchPromise(
+                        block: number, path: (word - words.lowerBound) << 6 | bit, loss: loss(word << 6 | bit),
+                        length: length(word << 6 | bit)))
+                left &= left &- 1
             }
-            addBit(last, ~pair.last & edge.last, at: 0)
-            addBit(last, ~pair.last & ~edge.last, at: 2)
-            addBit(any, ~pair.any & edge.any, at: 0)
-            addBit(any, ~pair.any & ~edge.any, at: 2)
-            if isExact { isFound &= pair.any }
-            if mayHoldTypo { addBit(missing, ~pair.any, at: 0) }
-        }
-        var allOrOne = UInt64.max
-        var all = UInt64.max
-        var allInLast = UInt64.max
-        for _ in 0..<letters {
-            let letter = takeMark()
-            allInLast &= letter.last
-            allOrOne = allOrOne & letter.any | all & ~letter.any
-            all &= letter.any
-        }
-        // 5 is 1 and 4.
-        addBit(any, UInt64.max, at: 0)
-        addBit(any, UInt64.max, at: 2)
-        let isLess = allInLast & atMost(last, any)
-        for bit in 0..<Self.termLossBits { last[bit] = last[bit] & isLess | any[bit] & ~isLess }
-        return isFound & (mayHoldTypo ? allOrOne : all)
-    }
-
-    /// Where the first counter is not above the second.
-    private func atMost(_ first: UnsafeMutablePointer<UInt64>, _ second: UnsafeMutablePointer<UInt64>) -> UInt64 {
-        var isLess: UInt64 = 0
-        var isEqual = UInt64.max
-        for bit in (0..<Self.termLossBits).reversed() {
-            isLess |= isEqual & ~first[bit] & second[bit]
-            isEqual &= ~(first[bit] ^ second[bit])
-        }
-        return isLess | isEqual
-    }
-
-    @inline(__always)
-    private func addBit(_ sum: UnsafeMutablePointer<UInt64>, _ mask: UInt64, at first: Int) {
-        var carry = mask
-        var bit = first
-        while carry != 0 {
-            let old = sum[bit]
-            sum[bit] = old ^ carry
-            carry = old & carry
-            bit &+= 1
         }
     }
 
-    /// A term that may stand there with a typo loses no more than that costs.
-    private func forgive(_ sum: UnsafeMutablePointer<UInt64>, _ missing: UnsafeMutablePointer<UInt64>) {
-        var isNear = UInt64.max
-        for bit in 2..<8 { isNear &= ~missing[bit] }
+    private func reserveSelected(_ words: Int) {
+        guard words > selectedCapacity else { return }
+        selectedCapacity = words
+        selected.deallocate()
+        selected = .allocate(capacity: words)
+    }
+
+    /// Those of the paths that were noted of a block whose rank may be as high as `threshold`, a bit each in words of 64; nil when there
+    /// are none. Valid until the next call.
+    func candidates(
+        _ noted: ArraySlice<SketchPromise>, entries: Int, threshold: UInt64
+    ) -> UnsafeMutablePointer<UInt64>? {
+        let words = (entries + 63) / 64
+        reserveSelected(words)
+        selected.update(repeating: 0, count: words)
+        var isAny = false
+        for promise in noted
+        where promise.path < entries && NameCandidate.rank(query.bestScore - 3 * promise.loss, promise.length) >= threshold {
+            selected[promise.path >> 6] |= 1 << UInt64(promise.path & 63)
+            isAny = true
+        }
+        return isAny ? selected : nil
+    }
+
+    /// The same of all paths of a block of the group that was looked at last: its `words` in the columns.
+    func candidates(_ words: Range<Int>, threshold: UInt64) throws(NameIndexError) -> UnsafeMutablePointer<UInt64>? {
+        reserveSelected(words.count)
+        if isBlind {
+            selected.update(repeating: .max, count: words.count)
+            return selected
+        }
+        let score = Int(threshold >> 32)
+        let (most, isWhole) = (query.bestScore - score).quotientAndRemainder(dividingBy: 3)
+        var isAny: UInt64 = 0
+        for word in words {
+            let left = most >= 0 ? found[word] & lossAtMost(most, word) : 0
+            selected[word - words.lowerBound] = left
+            isAny |= left
+        }
+        guard isAny != 0 else { return nil }
+        // A path whose bound is the score itself has to be short enough.
+        let length = Int(UInt32.max - UInt32(truncatingIfNeeded: threshold))
+        guard score > 0, isWhole == 0, length < SketchMark.lengthMax else { return selected }
+        try openLengths()
+        forEachSelected(words) { place in
+            guard self.length(place) > length, loss(place) == most else { return }
+            selected[place >> 6 - words.lowerBound] &= ~(1 << UInt64(place & 63))
+        }
+        for word in 0..<words.count where selected[word] != 0 { return selected }
+        return nil
+    }
+
+    /// Tells the places in the group of what is selected of a block.
+    private func forEachSelected(_ words: Range<Int>, _ body: (Int) -> Void) {
+        for word in 0..<words.count {
+            var left = selected[word]
+            while left != 0 {
+                body((words.lowerBound + word) << 6 | left.trailingZeroBitCount)
+                left &= left &- 1
+            }
+        }
+    }
+
+    private func loss(_ place: Int) -> Int {
+        var loss = 0
+        for bit in 0..<counter.lossBits where losses[bit * stride + place >> 6] >> UInt64(place & 63) & 1 != 0 {
+            loss |= 1 << bit
+        }
+        return loss
+    }
+
+    /// Which of 64 paths lose no more than `most`, which is not negative.
+    private func lossAtMost(_ most: Int, _ word: Int) -> UInt64 {
+        guard most < 1 << counter.lossBits else { return UInt64.max }
         var less: UInt64 = 0
         var equal = UInt64.max
-        for bit in (0..<Self.termLossBits).reversed() {
-            if SketchQuery.typoLoss >> bit & 1 != 0 {
-                less |= equal & ~sum[bit]
-                equal &= sum[bit]
+        for bit in (0..<counter.lossBits).reversed() {
+            let plane = losses[bit * stride + word]
+            if most >> bit & 1 != 0 {
+                less |= equal & ~plane
+                equal &= plane
             } else {
-                equal &= ~sum[bit]
+                equal &= ~plane
             }
         }
-        let replaced = isNear & ~(less | equal)
-        for bit in 0..<Self.termLossBits {
-            sum[bit] = sum[bit] & ~replaced | (SketchQuery.typoLoss >> bit & 1 != 0 ? replaced : 0)
-        }
-    }
-
-    private func addSum(_ total: UnsafeMutablePointer<UInt64>, _ sum: UnsafeMutablePointer<UInt64>) {
-        var carry: UInt64 = 0
-        for bit in 0..<lossBits {
-            let plane = total + bit * words
-            let (a, b) = (plane.pointee, bit < Self.termLossBits ? sum[bit] : 0)
-            plane.pointee = a ^ b ^ carry
-            carry = a & b | carry & (a ^ b)
-        }
+        return less | equal
     }
 }

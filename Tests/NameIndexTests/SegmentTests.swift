@@ -47,6 +47,18 @@ import Testing
         try world.disk.openForUpdating(segment).write(at: 0, content)
         #expect(throws: NameIndexError.self) { try world.find("file") }
 
+        // The columns of the sketch in another order.
+        let columned = try NameWorld(manyPaths(10))
+        let place = try #require(try files(columned.disk).first { $0.bytes.suffix(6).elementsEqual(".names".utf8) })
+        content = try bytes(columned.disk, place)
+        let group = try #require(try NameSegment(columned.disk, place, NameIndexCipher(key: .zero)).table.groups.first)
+        let columns = group.offset + group.plainRuns + 41 + group.words * 64 + 41
+        let each = group.words * 8 + 41
+        let turned = (0..<144).reversed().flatMap { content[columns + $0 * each..<columns + ($0 + 1) * each] }
+        #expect(try columned.find("file").count == 10)
+        try columned.disk.openForUpdating(place).write(at: columns, turned)
+        #expect(throws: NameIndexError.self) { try columned.find("file") }
+
         let one = try NameWorld(manyPaths(10))
         let another = try NameWorld(manyPaths(10).map { $0 + [0x78] })
         let names = (try #require(try files(one.disk).first), try #require(try files(another.disk).first))
@@ -63,16 +75,22 @@ import Testing
             let bytes = [UInt8(blocks.count)] + blocks.flatMap { $0 }
             return (try? bytes.withUnsafeBytes { try NameTable(decoding: $0, end: end) }) != nil
         }
-        // Each takes 3 and 4 bytes, and for its sketch 5 and the 41 of a piece.
-        let first: [UInt8] = [3, 4, 9, 9, 5, 2, 2, 0x2f, 0x61]
-        let second: [UInt8] = [3, 4, 9, 9, 5, 1, 2, 0x2f, 0x62]
-        #expect(decode([first], end: 85) && decode([first, second], end: 138))
-        #expect(!decode([first, second], end: 137) && !decode([first, second], end: 139), "not its length")
-        #expect(!decode([second, first], end: 138) && !decode([first, first], end: 138), "not rising")
-        #expect(!decode([[3, 4, 9, 9, 5, 2, 1, 0x61]], end: 85), "not absolute")
+        // Names and states of each block take 3 and 4 bytes. The sketch of one of them takes 5 bytes of runs, 64 of lengths and 8 of each
+        // column, with 41 of each piece; of two blocks, 64 and 8 more.
+        let (one, two) = (5 + 64 + 144 * 8 + 146 * 41, 5 + 128 + 144 * 16 + 146 * 41)
+        let first: [UInt8] = [3, 4, 9, 9, 2, 2, 0x2f, 0x61]
+        let second: [UInt8] = [3, 4, 9, 9, 1, 2, 0x2f, 0x62]
+        let both = [2, 5] + first + second
+        #expect(decode([[1, 5] + first], end: 39 + one) && decode([both], end: 46 + two))
+        #expect(decode([[1, 5] + first, [1, 5] + second], end: 46 + 2 * one))
+        #expect(!decode([both], end: 45 + two) && !decode([both], end: 47 + two), "not its length")
+        #expect(!decode([[2, 5] + second + first], end: 46 + two), "not rising")
+        #expect(!decode([[1, 5] + first, [1, 5] + first], end: 46 + 2 * one), "not rising")
+        #expect(!decode([[0, 5], [1, 5] + first], end: 39 + one + 5 + 146 * 41), "no block")
+        #expect(!decode([[1, 5, 3, 4, 9, 9, 2, 1, 0x61]], end: 39 + one), "not absolute")
         #expect(
-            !decode([[3, 4, 9, 9, 5, 0, 2, 0x2f, 0x61]], end: 85) && !decode([[3, 4, 9, 9, 5, 5, 2, 0x2f, 0x61]], end: 85),
-            "too many paths")
+            !decode([[1, 5, 3, 4, 9, 9, 0, 2, 0x2f, 0x61]], end: 39 + one - 64 - 144 * 8)
+                && !decode([[1, 5, 3, 4, 9, 9, 5, 2, 0x2f, 0x61]], end: 39 + one), "too many paths")
         func trailer(_ numbers: [UInt64], _ magic: String = "bakareNt", fileBytes: Int) -> Bool {
             var writer = ByteWriter()
             for number in numbers { writer.uint64(number) }
@@ -105,25 +123,50 @@ import Testing
         #expect(read([0, 0x80, 0x80, 0x04] + long + [0x80, 0x80, 0x04, 1, 0x61]) == nil, "too long")
     }
 
-    @Test("a sketch that is cut off, or tells of other paths than the block has, is refused")
-    func sketches() {
+    @Test("runs that are cut off, or tell of other paths than the blocks have, are refused")
+    func runs() {
         var writer = SketchWriter()
-        let paths = ["/a/one", "/a/two", "/a/two/three", "/b"].map { Array($0.utf8) }
-        for path in paths { path.withUnsafeBytes { writer.add($0) } }
-        let sketch = writer.finish()
-        func holds(_ bytes: [UInt8], entries: Int = 4) -> Bool {
-            bytes.withUnsafeBytes { NameSegment.isSketch($0, entries: entries) }
+        for path in ["/a/one", "/a/two", "/a/two/three", "/b"] { Array(path.utf8).withUnsafeBytes { writer.add($0) } }
+        let runs = writer.finish().runs
+        func holds(_ bytes: [UInt8], entries: [Int] = [4]) -> Bool {
+            bytes.withUnsafeBytes { NameSegment.areRuns($0, entries: entries) }
         }
-        #expect(holds(sketch))
-        #expect(!holds(sketch, entries: 3) && !holds(sketch, entries: 5))
-        #expect(!holds(Array(sketch.dropLast())) && !holds(sketch + [0]) && !holds([]))
+        #expect(holds(runs) && holds(runs, entries: [2, 2]) && holds(runs, entries: [3, 1]))
+        #expect(!holds(runs, entries: [3]) && !holds(runs, entries: [5]) && !holds(runs, entries: [4, 1]))
+        #expect(!holds(runs, entries: [1, 3]), "a run of two blocks")
+        #expect(!holds(Array(runs.dropLast())) && !holds(runs + [0]) && !holds([]))
         // The first folder: two paths, nothing shared, `/a/`.
-        #expect(Array(sketch.prefix(7)) == [3, 2, 0, 3, 0x2f, 0x61, 0x2f])
+        #expect(Array(runs.prefix(7)) == [3, 2, 0, 3, 0x2f, 0x61, 0x2f])
         for (place, byte) in [(0, 2), (0, 4), (1, 0), (1, 3), (2, 1), (3, 0)] as [(Int, UInt8)] {
-            var changed = sketch
+            var changed = runs
             changed[place] = byte
             #expect(!holds(changed), "\(byte) at \(place)")
         }
+    }
+
+    @Test("lengths and columns of a sketch are as documented: each block begins with a word, and what no path has is zero")
+    func columns() throws {
+        var writer = SketchWriter()
+        for path in ["/a/box", "/a/bow"] { Array(path.utf8).withUnsafeBytes { writer.add($0) } }
+        writer.endBlock()
+        Array("/a/Vow".utf8).withUnsafeBytes { writer.add($0) }
+        let pieces = writer.finish()
+        #expect(pieces.words == 2 && pieces.columns.count == 144 && pieces.columns.allSatisfy { $0.count == 16 })
+        // A run of one folder that goes on in the next block.
+        #expect(pieces.runs == [2, 2, 0, 3, 0x2f, 0x61, 0x2f, 1, 2, 1, 0x2f])
+        var lengths = [UInt8](repeating: 0, count: 128)
+        for place in [0, 1, 64] { lengths[place] = 6 }
+        #expect(pieces.lengths == lengths)
+        func paths(_ column: Int) -> [Int] { (0..<128).filter { pieces.columns[column][$0 / 8] >> UInt8($0 & 7) & 1 != 0 } }
+        func pair(_ text: String, _ first: Int, _ count: Int) -> Int {
+            let bytes = Array(text.utf8).map { UInt32($0) }
+            return first + Int(((bytes[0] * 256 + bytes[1]) &* 0x9e37_79b1) >> 16) * count / 65_536
+        }
+        #expect(paths(pair("bo", 0, 66)) == [0, 1] && paths(pair("ow", 0, 66)) == [1, 64], "pairs of letters")
+        #expect(paths(pair("/v", 66, 36)) == [64], "another pair")
+        #expect(
+            paths(102 + 1) == [0, 1] && paths(102 + 21) == [64] && paths(102 + 14).isEmpty, "b and v begin a word, o does not")
+        #expect(paths(128 + 14) == [0] && paths(128 + 13) == [64], "x and v")
     }
 
     @Test("states that do not rise, of an unknown type, or with bytes left over are refused; others come back as they were")

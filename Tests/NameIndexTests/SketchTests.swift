@@ -1,4 +1,6 @@
 import BackupFormat
+import Cryptography
+import HostFiles
 import NameIndex
 import TestSupport
 import Testing
@@ -72,12 +74,40 @@ import Testing
         #expect(found > 1000)
     }
 
+    @Test("the same over several groups of blocks, and with a filter")
+    func manyGroups() throws {
+        var random = Choices(seed: 77)
+        let folders = (0..<900).map { "/\(Self.words[$0 % 20])/\($0) \(Self.words[random.below(20)])" }
+        let paths = (0..<150_000).map { index in
+            let words = [Self.words[random.below(20)], Self.words[random.below(20)]]
+            return Array("\(folders[index % 900])/\(words[0])-\(words[1])_\(index)".utf8)
+        }
+        let world = try NameWorld(paths)
+        let segment = try #require(try world.disk.list("/names").first { $0.bytes.suffix(6).elementsEqual(".names".utf8) })
+        let table = try NameSegment(world.disk, RawPath("/names").appending(segment), NameIndexCipher(key: .zero)).table
+        try #require(table.groups.count > 2 && table.entries == 150_000)
+        let search = try NameSearch(world.store, live: [NameWorld.snapshot], threads: 2, now: 0)
+        var filter = NameFilter()
+        for text in [
+            "report", "rptannual", "'handler-", "'report_77", "cfg main", "mianwindow", "'7/re", "'zz", "13", "'quiz 'jazz 99",
+        ] {
+            let query = try #require(NameQuery(Array(text.utf8)))
+            filter.folder = filter.folder == nil ? "/report" : nil
+            for limit in [3, 50] {
+                let all = try #require(try search.run(query, filter, limit: limit, readingAll: true))
+                let best = try #require(try search.run(query, filter, limit: limit))
+                #expect(best.map(\.path) == all.map(\.path), "\(text), \(limit)")
+                #expect(best.map(\.score) == all.map(\.score), "\(text), \(limit)")
+            }
+        }
+    }
+
     @Test("a word behind an apostrophe is found in one run, as it is, and nowhere else")
     func exact() throws {
         var random = Choices(seed: 9)
         let paths = paths(3000, &random)
         let world = try NameWorld(paths)
-        for word in ["report", "ual-", "Win", "quizj", "/x", "4", "e1", "zzzz", "lllllllllllllllllllll"] {
+        for word in ["report", "ual-", "Win", "quizj", "/x", "x/", "/", "l/x", "4", "x", "e1", "zzzz", "lllllllllllllllllllll"] {
             let expected = paths.filter { path in
                 let text = String(String(decoding: path, as: UTF8.self).map { ["ü": "u", "è": "e", "ż": "z"][$0] ?? $0 })
                 return (word == word.lowercased() ? text.lowercased() : text).utf8.containsRun(of: Array(word.utf8))

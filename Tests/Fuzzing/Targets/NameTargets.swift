@@ -23,8 +23,10 @@ let nameTargets: [FuzzTarget] = [
             return Array(end) + table.encode()
         },
         seeds: {
-            let second: [UInt8] = [3, 4, 9, 9, 5, 1, 2, 0x2f, 0x62]
-            return [[32, 0, 0], [138, 0, 2, 3, 4, 9, 9, 5, 2, 2, 0x2f, 0x61] + second]
+            let second: [UInt8] = [3, 4, 9, 9, 1, 2, 0x2f, 0x62]
+            // The sketch of two blocks with runs of 5 bytes: lengths, columns, and 41 bytes of each piece.
+            let end = 32 + 14 + 5 + 128 + 144 * 16 + 146 * 41
+            return [[32, 0, 0], [UInt8(end & 255), UInt8(end >> 8), 1, 2, 5, 3, 4, 9, 9, 2, 2, 0x2f, 0x61] + second]
         }),
     roundTripOf(
         "name-states",
@@ -50,8 +52,11 @@ let nameTargets: [FuzzTarget] = [
             let entries = choices.byte()
             let text = Array(choices.take(Int(choices.byte() & 15)))
             let names = choices.take(choices.number(bytes: 2))
-            let sketch = choices.take(choices.number(bytes: 2))
-            let disk = try disk(names: Array(names), states: Array(choices.rest), sketch: Array(sketch), entries: entries)
+            let runs = choices.take(choices.number(bytes: 2))
+            // What lengths and columns are filled with, again and again.
+            let marks = choices.take(choices.number(bytes: 2))
+            let disk = try disk(
+                names: Array(names), states: Array(choices.rest), runs: Array(runs), marks: Array(marks), entries: entries)
             let store = NameStore(disk: disk, directory: "/names", cipher: NameIndexCipher(key: .zero))
             guard let query = NameQuery(text) else { return }
             let live: Set = [SnapshotID(.zero)]
@@ -70,10 +75,10 @@ let nameTargets: [FuzzTarget] = [
             let names: [UInt8] = [0, 4] + Array("/abc".utf8) + [3, 3] + Array("\u{e9}x".utf8)
             var writer = SketchWriter()
             for path in ["/abc", "/ab\u{e9}x"] { Array(path.utf8).withUnsafeBytes { writer.add($0) } }
-            let sketch = writer.finish()
+            let runs = writer.finish().runs
             func seed(_ text: String) -> [UInt8] {
-                [2, UInt8(text.utf8.count)] + text.utf8 + [UInt8(names.count), 0] + names
-                    + [UInt8(truncatingIfNeeded: sketch.count), UInt8(sketch.count >> 8)] + sketch + seedStates
+                [2, UInt8(text.utf8.count)] + text.utf8 + [UInt8(names.count), 0] + names + [UInt8(runs.count), 0] + runs
+                    + [3, 0, 0xff, 0x03, 0xfd] + seedStates
             }
             return [seed("abc"), seed("ex"), seed("abxc"), seed("a E"), seed("'ab")]
         }),
@@ -97,21 +102,26 @@ private func roundTripOf(
 }
 
 /// A disk with an index of one segment of one block, in which these pieces are sealed as the index seals them.
-private func disk(names: [UInt8], states: [UInt8], sketch: [UInt8], entries: UInt8) throws -> SimulatedDisk {
+private func disk(names: [UInt8], states: [UInt8], runs: [UInt8], marks: [UInt8], entries: UInt8) throws -> SimulatedDisk {
     let cipher = NameIndexCipher(key: .zero)
     let id = [UInt8](repeating: 7, count: 16)
-    func seal(_ plain: [UInt8], _ kind: UInt8) -> [UInt8] {
-        (id + [kind, 0, 0, 0, 0]).withUnsafeBytes { binding in
+    func seal(_ plain: [UInt8], _ kind: UInt8, _ number: UInt8 = 0) -> [UInt8] {
+        (id + [kind, number, 0, 0, 0]).withUnsafeBytes { binding in
             // The manifest has no method byte.
             ((kind == 3 ? [] : [0]) + plain).withUnsafeBytes { cipher.seal($0, associated: binding) }
         }
     }
     var segment = ByteWriter()
-    segment.raw(Array("bakareN1".utf8) + [3, 0, 0, 0, 0, 0, 0, 0] + id)
+    segment.raw(Array("bakareN1".utf8) + [4, 0, 0, 0, 0, 0, 0, 0] + id)
     let sealed = (seal(names, 0), seal(states, 1))
-    segment.raw(sealed.0 + sealed.1 + seal(sketch, 4))
+    segment.raw(sealed.0 + sealed.1 + seal(runs, 4))
+    let words = (Int(entries) + 63) / 64
+    for number in 1...145 {
+        let count = number == 1 ? words * 64 : words * 8
+        segment.raw(seal((0..<count).map { marks.isEmpty ? 0 : marks[($0 + number) % marks.count] }, 4, UInt8(number)))
+    }
     var table = ByteWriter()
-    for number in [1, sealed.0.count, sealed.1.count, names.count, states.count, sketch.count, Int(entries)] {
+    for number in [1, 1, runs.count, sealed.0.count, sealed.1.count, names.count, states.count, Int(entries)] {
         table.count(number)
     }
     table.byteString([0x2f])
@@ -128,7 +138,7 @@ private func disk(names: [UInt8], states: [UInt8], sketch: [UInt8], entries: UIn
     manifest.raw(id)
     manifest.count(segment.count)
     manifest.count(Int(entries))
-    let list = Array("bakareNm".utf8) + [3, 0, 0, 0, 0, 0, 0, 0] + id + seal(manifest.bytes, 3)
+    let list = Array("bakareNm".utf8) + [4, 0, 0, 0, 0, 0, 0, 0] + id + seal(manifest.bytes, 3)
     let disk = SimulatedDisk()
     try disk.makeDirectory("/names")
     for (name, content) in [("manifest", list), (hexadecimal(id) + ".names", segment.bytes)] {
