@@ -206,7 +206,7 @@ private struct BackupAttempt {
 
     private struct Missing: Error { let packs: [PackID] }
 
-    /// Starts the walk at `/`, which leads only to what was asked for.
+    /// Starts the walk at `/`, which leads only to what was asked for, by links too: these are kept, and what they lead to.
     private func pushRoot() throws(ArchiveError) {
         let status: FileStatus
         do { status = try DirectoryHandle.open("/").status() } catch {
@@ -219,7 +219,8 @@ private struct BackupAttempt {
         run_.scheduler.push(
             BackupFolder(
                 run: run_, parent: nil, slot: 0, name: "/", status: status, memo: folderMemo,
-                selection: PathSelection(request.paths), place: run_.watch?.root ?? .unwatched))
+                selection: PathSelection(request.paths.flatMap { DirectoryHandle.places(of: $0, mounts: run_.mounts) }),
+                place: run_.watch?.root ?? .unwatched))
     }
 
     /// Makes the packs durable, then the snapshot that needs them.

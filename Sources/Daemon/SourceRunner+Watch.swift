@@ -65,7 +65,9 @@ extension SourceRunner {
         var excludes: (@Sendable (RawPath, UnsafeRawBufferPointer, Bool) -> Bool)?
         if !rules.isEmpty { excludes = { rules.excludes(directory: $0, name: $1, isDirectory: $2) } }
         let home = try DirectoryHandle.resolve(core.home.directory).path
+        let mounts = try MountTable.current()
+        let roots = sources.paths.flatMap { DirectoryHandle.places(of: $0, mounts: mounts) }
         return try watchFolders(
-            WatchScope(roots: sources.paths, hidden: [home], oneFileSystem: sources.oneFileSystem, excludes: excludes))
+            WatchScope(roots: roots, hidden: [home], oneFileSystem: sources.oneFileSystem, excludes: excludes))
     }
 }

@@ -41,6 +41,23 @@ extension DirectoryHandle {
         }
     }
 
+    /// Where all that an absolute path leads to stands: the links that it leads through, the last component too, and what is at the
+    /// end, each by a path without links. `path` alone if there are none; what is not there is left out.
+    package static func places(of path: RawPath, mounts: MountTable? = nil) -> [RawPath] {
+        guard let root = try? openRoot(mounts) else { return [path] }
+        var walk = PathWalk(root: root)
+        walk.pushLast(path)
+        var end: RawPath?
+        do throws(HostFilesError) {
+            while try walk.step() {}
+            end = walk.canonical
+        } catch {
+            // Something else than a folder, where nothing has to be below.
+            if error.code != .notFound, walk.isAtEnd { end = walk.canonicalLast }
+        }
+        return walk.links.isEmpty ? [path] : walk.links + (end.map { [$0] } ?? [])
+    }
+
     private static func openRoot(_ mounts: MountTable?) throws(HostFilesError) -> DirectoryHandle {
         let root = RawPath("/")
         let fd = root.bytes.withUnsafeBytes {
@@ -72,11 +89,20 @@ private struct PathWalk {
     /// Components still to go, the next one last.
     private var pending: [RawPath] = []
     private var linksLeft = 40
+    /// The component that was looked at last.
+    private var last: RawPath = "."
+    /// The links that were followed, by paths without links.
+    private(set) var links: [RawPath] = []
 
     init(root: DirectoryHandle) {
         self.root = root
         directory = root
     }
+
+    var isAtEnd: Bool { pending.isEmpty }
+
+    /// The component that was looked at last, which may be no folder.
+    var canonicalLast: RawPath { canonical.appending(last) }
 
     var canonical: RawPath {
         var bytes: [UInt8] = []
@@ -102,6 +128,7 @@ private struct PathWalk {
     /// One component. False when there is none left.
     mutating func step() throws(HostFilesError) -> Bool {
         guard let name = pending.popLast() else { return false }
+        last = name
         if name == "." { return true }
         if name == ".." {
             guard let upper = above.popLast() else { return true }
@@ -121,6 +148,7 @@ private struct PathWalk {
             }
             guard linksLeft > 0 else { throw HostFilesError(.tooManyLinks, "open the folder") }
             linksLeft -= 1
+            links.append(canonicalLast)
             push(RawPath(bytes: target))
         }
         return true

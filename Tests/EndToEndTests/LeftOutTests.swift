@@ -2,6 +2,36 @@ internal import Glibc
 import Testing
 
 @Suite("What a backup leaves out") struct LeftOutTests {
+    @Test("a path that leads through links is backed up, link and all, and so is what a link that is named points to")
+    func links() throws {
+        let scratch = try Scratch()
+        let real = try scratch.makeFolder("real")
+        try real.makeFolder("docs").write("letter", "dear")
+        try real.makeFolder("other").write("not asked for", "x")
+        try real.write("alone", "a file")
+        for (name, target) in [
+            ("link", "real"), ("named", scratch.path("link/docs")), ("to a file", "real/alone"), ("to nothing", "nowhere"),
+        ] {
+            try scratch.folder.makeLink(Bytes(name.utf8), to: Bytes(target.utf8))
+        }
+        var homes = 0
+        func entries(_ paths: String...) throws -> (told: String, paths: [String]) {
+            homes += 1
+            let home = try Home.make(scratch.path("home-\(homes)"))
+            let outcome = try home.expect(0, ["backup"] + paths.map { scratch.path($0) })
+            let listed = try home.succeed("ls", "latest", "--recursive", "--json").array().compactMap { $0["path"] as? String }
+            let below = scratch.path("")
+            let told = outcome.text + outcome.errorText
+            return (told, listed.filter { $0.hasPrefix(below) && $0 != below }.map { String($0.dropFirst(below.count)) }.sorted())
+        }
+        let through = try entries("link/docs")
+        #expect(through.paths == ["link", "real", "real/docs", "real/docs/letter"])
+        #expect(through.told.contains("leads to \(scratch.path("real/docs"))"))
+        #expect(try entries("named").paths == ["link", "named", "real", "real/docs", "real/docs/letter"])
+        #expect(try entries("to a file").paths == ["real", "real/alone", "to a file"])
+        #expect(try entries("to nothing", "real/docs").paths == ["real", "real/docs", "real/docs/letter", "to nothing"])
+    }
+
     @Test(
         "restore --delete takes nothing out of a folder that could not be read, in whole or in part",
         .enabled(if: geteuid() == 0, "needs root, to become another user"))

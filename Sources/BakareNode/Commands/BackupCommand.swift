@@ -11,6 +11,9 @@ struct BackupCommand: NodeCommand {
         discussion: """
             Ends with 3 if some files could not be read: each is named, all others are safe.
 
+            A path may be a link, or lead through some: they are kept, and so is what they
+            lead to, under its own name. Links further down are kept as links.
+
             Patterns are those of gitignore: the last that matches decides, `!` keeps, a
             slash at the end matches folders only. One that begins with a slash is an
             absolute path, any other matches at any depth.

@@ -25,6 +25,7 @@ struct BackupWork {
         var request = asked
         request.changes = guide?.changes
         for path in request.paths { session.detail("backing up \(path)") }
+        if guide == nil { tellOfLinks(request.paths) }
         if let bytes = configuration.localCopyBytes, !node.keys.isWriteOnly, configuration.role != .persister {
             let home = session.home
             request.spool = Spool(limitBytes: bytes + configuration.spoolBytes, stepBytes: configuration.spoolBytes / 4) {
@@ -64,6 +65,15 @@ struct BackupWork {
             summarise(report)
         }
         return (report, try replicate(report, waits))
+    }
+
+    /// What was named by way of links stands under another path in the snapshot.
+    private func tellOfLinks(_ paths: [RawPath]) {
+        guard let mounts = try? MountTable.current() else { return }
+        for path in paths {
+            guard let end = DirectoryHandle.places(of: path, mounts: mounts).last, end != path else { continue }
+            session.tell("\(path) leads to \(end), which is backed up under that name")
+        }
     }
 
     private func run(_ hook: BackupHook, result: String? = nil, snapshot: SnapshotID? = nil) throws(NodeError) {
