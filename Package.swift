@@ -16,10 +16,11 @@ let strict: [SwiftSetting] =
     ] + (fuzzer == nil ? [] : [.unsafeFlags(["-sanitize=fuzzer,address"])])
     + (mutants == nil ? [] : [.define("MUTANTS")])
 
-/// The program carries Swift's runtime: to load it as ten libraries takes longer at each start than a search for a rare name. No test may
-/// depend on a target with these settings: it would have two runtimes.
+/// The program carries Swift's runtime: to load it as ten libraries takes longer at each start than a search for a rare name. No test
+/// may depend on a target with these settings: it would have two runtimes.
 let runtimeInside: [LinkerSetting] = [
-    .unsafeFlags(["-static-stdlib", "-use-ld=lld"]), .linkedLibrary("_FoundationCollections"), .linkedLibrary("_FoundationCShims"),
+    .unsafeFlags(["-static-stdlib", "-use-ld=lld"]),
+    .linkedLibrary("_FoundationCollections"), .linkedLibrary("_FoundationCShims"),
 ]
 
 /// A library target of ours, under Sources/.
