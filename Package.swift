@@ -19,7 +19,8 @@ let strict: [SwiftSetting] =
 /// The program carries Swift's runtime: to load it as ten libraries takes longer at each start than a search for a rare name. No test
 /// may depend on a target with these settings: it would have two runtimes.
 let runtimeInside: [LinkerSetting] = [
-    .unsafeFlags(["-static-stdlib", "-use-ld=lld"]),
+    // Nothing looks its symbols up, and the more of them there are, the longer a start takes.
+    .unsafeFlags(["-static-stdlib", "-use-ld=lld", "-Xlinker", "--no-export-dynamic"]),
     .linkedLibrary("_FoundationCollections"), .linkedLibrary("_FoundationCShims"),
 ]
 
@@ -49,8 +50,8 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
-        // Its pkg-config file names a flag that SwiftPM warns of at every build, and no folder.
-        .systemLibrary(name: "CAvahi", providers: [.apt(["libavahi-client-dev"])]),
+        // Its library is loaded when discovery starts.
+        .target(name: "CAvahi"),
         .target(name: "CLinux"),
         // By name, for the program only: nothing is called.
         .target(name: "CJemalloc", linkerSettings: [.linkedLibrary("jemalloc")]),
@@ -81,7 +82,8 @@ let package = Package(
         .executableTarget(
             name: "BakareNode",
             dependencies: [
-                "Daemon", "Peers", "BackupNode", "Archive", "NameIndex", "HostFiles", "BackupFormat", "CJemalloc", arguments,
+                "Daemon", "Peers", "BackupNode", "Archive", "NameIndex", "Cryptography", "HostFiles", "BackupFormat", "CJemalloc",
+                arguments,
             ],
             swiftSettings: strict, linkerSettings: runtimeInside),
 

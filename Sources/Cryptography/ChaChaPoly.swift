@@ -67,6 +67,9 @@ enum ChaChaPoly {
     }
 }
 
+/// Makes libcrypto ready for long messages, which takes a millisecond once a process: on a thread of its own, nobody else waits for that.
+package func readyLongMessages() { _ = LibcryptoCipher.shared }
+
 /// libcrypto's cipher, looked up once a process.
 // SAFETY: a fetched cipher is never written again, and OpenSSL documents that threads may share it.
 private struct LibcryptoCipher: @unchecked Sendable {

@@ -21,6 +21,10 @@ final class DiscoveryLoop {
     }
 
     func run() {
+        if let reason = bakare_avahi_load() {
+            handler(.unavailable(reason: String(cString: reason)))
+            return
+        }
         guard orders.bell >= 0, let poll = avahi_simple_poll_new() else {
             handler(.unavailable(reason: "too many open files for discovery"))
             return

@@ -161,47 +161,23 @@ package struct NameTable: Hashable, Sendable {
 
 /// Reads the names of a block one by one: how many bytes of the path before are kept, and what follows.
 package struct NameReader {
-    private let base: UnsafeRawBufferPointer
-    private var offset = 0
+    private var names: ShortReader
     private var pathBytes = 0
 
-    package init(_ names: UnsafeRawBufferPointer) { base = names }
+    package init(_ names: UnsafeRawBufferPointer) { self.names = ShortReader(names, "names") }
 
-    var isAtEnd: Bool { offset == base.count }
+    var isAtEnd: Bool { names.isAtEnd }
 
     /// The next name: nil at the end. Throws when it keeps more than there is, adds nothing, or gets too long.
     @inline(__always)
     package mutating func next() throws(FormatError) -> (shared: Int, suffix: UnsafeRawBufferPointer)? {
-        guard offset < base.count else { return nil }
-        let shared = try number()
-        let added = try number()
-        guard shared <= pathBytes, added > 0, added <= base.count &- offset, shared &+ added <= NameLimits.pathBytesMax else {
-            throw FormatError(.inconsistent, "names", at: offset)
+        guard !names.isAtEnd else { return nil }
+        let shared = try names.number()
+        let added = try names.number()
+        guard shared <= pathBytes, added > 0, added <= names.remaining, shared &+ added <= NameLimits.pathBytesMax else {
+            throw names.error(.inconsistent)
         }
-        let suffix = UnsafeRawBufferPointer(rebasing: base[offset..<offset &+ added])
-        offset &+= added
         pathBytes = shared &+ added
-        return (shared, suffix)
-    }
-
-    /// A varint of up to three bytes.
-    @inline(__always)
-    private mutating func number() throws(FormatError) -> Int {
-        guard offset < base.count else { throw FormatError(.truncated, "names", at: offset) }
-        let first = Int(base[offset])
-        offset &+= 1
-        if first < 0x80 { return first }
-        var value = first & 0x7f
-        for shift in [7, 14] {
-            guard offset < base.count else { throw FormatError(.truncated, "names", at: offset) }
-            let byte = Int(base[offset])
-            offset &+= 1
-            value |= (byte & 0x7f) << shift
-            if byte < 0x80 {
-                guard byte > 0 else { throw FormatError(.inconsistent, "names", at: offset) }
-                return value
-            }
-        }
-        throw FormatError(.outOfRange, "names", at: offset)
+        return (shared, try names.bytes(added))
     }
 }

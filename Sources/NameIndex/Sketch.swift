@@ -178,7 +178,7 @@ package struct SketchWriter {
 
 /// Takes the runs of a sketch apart.
 struct SketchRuns {
-    private var runs: ByteReader
+    private var runs: ShortReader
     private var runsLeft: Int
     private var textBytes = 0
     /// Of each block.
@@ -189,13 +189,15 @@ struct SketchRuns {
     private var place = 0
 
     init(_ bytes: UnsafeRawBufferPointer, entries: [Int]) throws(FormatError) {
-        runs = ByteReader(bytes, "sketch of names")
+        runs = ShortReader(bytes, "sketch of names")
         self.entries = entries
         pathsLeft = entries.first ?? 0
-        runsLeft = try runs.count(limit: entries.reduce(0, +))
+        runsLeft = try runs.number()
+        guard runsLeft <= entries.reduce(0, +) else { throw runs.error(.outOfRange) }
     }
 
     /// The next folder, and the places of its paths: nil behind the last, when all paths are told.
+    @inline(__always)
     mutating func next() throws(FormatError) -> (places: Range<Int>, shared: Int, suffix: UnsafeRawBufferPointer)? {
         if pathsLeft == 0, block + 1 < entries.count {
             block += 1
@@ -204,14 +206,16 @@ struct SketchRuns {
         }
         guard runsLeft > 0 else {
             guard pathsLeft == 0 else { throw runs.error(.inconsistent) }
-            try runs.end()
+            guard runs.isAtEnd else { throw runs.error(.trailing) }
             return nil
         }
         runsLeft -= 1
-        let paths = try runs.count(limit: pathsLeft)
-        let shared = try runs.count(limit: textBytes)
-        let added = try runs.count(limit: NameLimits.pathBytesMax - shared)
-        guard paths > 0, added > 0 else { throw runs.error(.inconsistent) }
+        let paths = try runs.number()
+        let shared = try runs.number()
+        let added = try runs.number()
+        guard paths > 0, paths <= pathsLeft, shared <= textBytes, added > 0, shared &+ added <= NameLimits.pathBytesMax else {
+            throw runs.error(.inconsistent)
+        }
         let first = place
         pathsLeft -= paths
         place += paths

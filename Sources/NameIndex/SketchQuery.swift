@@ -13,9 +13,6 @@ struct SketchQuery: Sendable {
 
         /// The place of the last slash: what stands before it is in folders.
         var lastSlash: Int? { lowered.lastIndex(of: 0x2f) }
-
-        /// Fewer names have such a pair: of the byte at this place and the one before, one is no letter.
-        func isRarePair(_ place: Int) -> Bool { SketchMark.pair(lowered[place - 1], lowered[place]) >= SketchMark.letterPairs }
     }
 
     /// In units of 3 points: a first letter without a bonus, a letter that does not stand behind the one before but where there may

@@ -14,6 +14,10 @@ final class SketchScan {
     private let columnOf: [Int?]
     /// All may be found.
     let isBlind: Bool
+    /// There is one term, which stands in one component wherever it is: a folder that does not have it in order need not be looked at.
+    private let isInOneComponent: Bool
+    /// Of each exact term, the columns of its pairs in the order in which they are read; empty as long as that is not known.
+    private var exactColumns: [[Int]]
 
     /// The columns of the group at hand, behind a cache line each, and which of them are there.
     private var columns = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
@@ -37,6 +41,8 @@ final class SketchScan {
         let query = SketchQuery(query, allowingTypos: allowingTypos)
         self.query = query
         isBlind = readingAll || query.isBlind
+        isInOneComponent = query.terms.count == 1 && query.terms[0].isExact && query.terms[0].lastSlash == nil
+        exactColumns = query.terms.map { _ in [] }
         promises = SketchPromises(isListing: !isBlind)
         folder = PathScan(query.query, allowingTypos: false)
         runs = BlockBuffer(try PieceOpener(cipher))
@@ -128,12 +134,17 @@ final class SketchScan {
         }
         let bytes = try segment.runs(number, runs)
         do throws(FormatError) {
-            var reader = try SketchRuns(bytes, entries: segment.table.blocks[group.blocks].map(\.entries))
+            let entries = segment.table.blocks[group.blocks].map(\.entries)
+            var reader = try SketchRuns(bytes, entries: entries)
             folder.reset()
             while let run = try reader.next() {
-                _ = folder.advance(run.shared, run.suffix)
-                set(found, run.places)
-                note(run.places)
+                let isFound = folder.advance(run.shared, run.suffix)
+                if isFound || !isInOneComponent { note(run.places) }
+            }
+            var place = 0
+            for count in entries {
+                set(found, place..<place + count)
+                place += (count + 63) / 64 * 64
             }
         } catch { throw NameIndexError(error) }
         for index in counter.terms.indices where counter.terms[index].isExact {
@@ -185,28 +196,30 @@ final class SketchScan {
     }
 
     /// Where a term stands in one run, as far as its pairs tell: in a folder as is known, in the last component where it has them all.
-    /// Reads their columns one by one, as long as there is a path that has those before. False if nothing is found any more.
+    /// Reads their columns one by one, those that few paths have first, as long as there is a path that has those before. False if nothing
+    /// is found any more.
     private func findExact(_ index: Int, _ segment: NameSegment, _ number: Int) throws(NameIndexError) -> Bool {
         let (plan, term) = (counter.terms[index], query.terms[index])
         let elsewhere = planes + plan.elsewhere * stride
         // So far, where it would go on from the folder.
         let inLast = planes + plan.inLast * stride
-        if term.lastSlash == nil { inLast.update(repeating: .max, count: stride) }
-        let places = ((term.lastSlash ?? 0) + 1..<max(term.count, (term.lastSlash ?? 0) + 1)).sorted {
-            (term.isRarePair($0) ? 0 : 1, $0) < (term.isRarePair($1) ? 0 : 1, $1)
-        }
-        for place in places {
-            guard let column = columnOf[plan.first + 2 * place] else { continue }
-            var left: UInt64 = 0
-            for word in 0..<stride { left |= inLast[word] & found[word] }
-            guard left != 0 else { break }
-            try open(column, segment, number)
-            let pairs = columnPointers[plan.first + 2 * place]
-            for word in 0..<stride { inLast[word] &= pairs[word] }
-        }
         var left: UInt64 = 0
         for word in 0..<stride {
-            inLast[word] &= found[word]
+            inLast[word] = term.lastSlash == nil ? found[word] : inLast[word] & found[word]
+            left |= inLast[word]
+        }
+        if left != 0, exactColumns[index].isEmpty { try orderColumns(index, segment, number) }
+        for column in exactColumns[index] where left != 0 {
+            try open(column, segment, number)
+            let pairs = self.column(column)
+            left = 0
+            for word in 0..<stride {
+                inLast[word] &= pairs[word]
+                left |= inLast[word]
+            }
+        }
+        left = 0
+        for word in 0..<stride {
             if term.lastSlash != nil {
                 // It is not all in the last component.
                 elsewhere[word] |= inLast[word]
@@ -216,6 +229,20 @@ final class SketchScan {
             left |= found[word]
         }
         return left != 0
+    }
+
+    /// Reads the columns of an exact term's pairs in the last component, and notes them for all groups, those that few of these paths have first.
+    private func orderColumns(_ index: Int, _ segment: NameSegment, _ number: Int) throws(NameIndexError) {
+        let (plan, term) = (counter.terms[index], query.terms[index])
+        let first = (term.lastSlash ?? 0) + 1
+        let columns = Set((first..<max(term.count, first)).compactMap { columnOf[plan.first + 2 * $0] })
+        var paths: [(count: Int, column: Int)] = []
+        for column in columns {
+            try open(column, segment, number)
+            let pairs = self.column(column)
+            paths.append(((0..<segment.table.groups[number].words).reduce(0) { $0 + pairs[$1].nonzeroBitCount }, column))
+        }
+        exactColumns[index] = paths.sorted { ($0.count, $0.column) < ($1.count, $1.column) }.map(\.column)
     }
 
     /// Tells `each` block of a group that can have a path that is found the rank that none of its paths exceeds. Notes what they promise.

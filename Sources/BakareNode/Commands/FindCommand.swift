@@ -2,6 +2,7 @@ internal import Archive
 internal import ArgumentParser
 internal import BackupFormat
 internal import BackupNode
+internal import Cryptography
 internal import HostFiles
 internal import NameIndex
 internal import Synchronization
@@ -64,6 +65,9 @@ struct FindCommand: NodeCommand {
             throw NodeError(.usage, "find", "--limit takes 1 to \(describeCount(NameSearch.limitMax))")
         }
         var filter = try filter(session)
+        // Meanwhile the home is opened.
+        let readying = WorkerThread(name: "find") { readyLongMessages() }
+        defer { readying?.join() }
         let node = try session.node(writing: false)
         if !snapshot.isEmpty {
             let all = try session.snapshots(of: node)
