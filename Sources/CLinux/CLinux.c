@@ -198,6 +198,23 @@ int32_t linux_pwrite_full(int32_t fd, const void *buffer, size_t length, int64_t
 int64_t linux_pread_full_uncached(int32_t fd, void *buffer, size_t length, int64_t offset) {
     return read_all(fd, buffer, length, offset, RWF_DONTCACHE);
 }
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
+int32_t linux_is_uncached(int32_t fd, int64_t offset, size_t length) {
+    // As in <linux/mman.h> of newer kernels: pages in the cache, dirty, being written, evicted, evicted lately.
+    struct { uint64_t offset, length; } range = {(uint64_t)offset, length};
+    struct { uint64_t cached, others[4]; } found = {0};
+    if (syscall(SYS_cachestat, fd, &range, &found, 0) != 0) return -errno;
+    return found.cached == 0;
+}
+int32_t linux_reopen_direct(int32_t fd) {
+    // By the descriptor and not by the name: somebody may have put another file there.
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    RETURN_CALL(int32_t, open(path, O_RDONLY | O_DIRECT | O_CLOEXEC));
+}
 int32_t linux_pwrite_full_uncached(int32_t fd, const void *buffer, size_t length, int64_t offset) {
     return write_all(fd, buffer, length, offset, RWF_DONTCACHE);
 }

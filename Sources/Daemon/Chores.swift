@@ -38,7 +38,7 @@ package struct Chores: Sendable {
     }
 
     package func tidyOthers() {
-        let (book, now) = (core.state.withLock { $0.roster.book }, core.now)
+        let (book, now) = (core.state.read { $0.roster.book }, core.now)
         for owner in (try? core.service.owners()) ?? [] where owner != core.owner && !core.isStopping {
             do {
                 if let left = book.friend(owner)?.unpairedAt, now - left > Chores.leavingGraceSeconds {

@@ -37,7 +37,7 @@ func answerControl(_ call: ControlCall, _ core: DaemonCore) -> ControlReply {
     case .peers: return .result(PeerReport.encode(core.peerReports()))
     case .sources: return .result(SourceReport.encode(core.sourceReports))
     case .addresses:
-        guard let listening = core.state.withLock({ $0.listening }) else { return .result([]) }
+        guard let listening = core.state.read({ $0.listening }) else { return .result([]) }
         let addresses = core.configuration.advertised + listening.reachable
         return .result(Array(addresses.map { "\($0)\n" }.joined().utf8))
     case .changed:
@@ -86,11 +86,11 @@ extension DaemonCore {
         var patience = Patience()
         while true {
             let count = ReplicaCount(
-                replicas: state.withLock { $0.replicas.proven(snapshot, revision: record.revision, now: now) },
+                replicas: state.read { $0.replicas.proven(snapshot, revision: record.revision, now: now) },
                 target: targets[snapshot])
             if count != shown { call.progress(count.bytes) }
             shown = count
-            let present = state.withLock { state in
+            let present = state.read { state in
                 state.standing.map { session in
                     (device: session.device, isDone: (state.finished[ObjectIdentifier(session)] ?? -1) >= started)
                 }
@@ -98,7 +98,7 @@ extension DaemonCore {
             let expectsMore = patience.expectsMore(present.compactMap(\.device), now: now)
             let isOver = present.allSatisfy(\.isDone) && !expectsMore
             // Asked again after that: the last word may have come in between.
-            let last = state.withLock { $0.replicas.proven(snapshot, revision: record.revision, now: now) }
+            let last = state.read { $0.replicas.proven(snapshot, revision: record.revision, now: now) }
             if count.isProtected || call.isGone || isStopping || isOver && last == count.replicas {
                 // The caller may ask the ledger next.
                 saveReplicas()

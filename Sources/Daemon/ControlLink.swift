@@ -80,7 +80,7 @@ extension DaemonCore {
         guard (0..<Limits.packBytesMax).contains(offset), (1...Limits.bulkBytesMax).contains(length) else {
             return .failed(code: 64, message: "get: no pack has such a part")
         }
-        let links = state.withLock { state in
+        let links = state.read { state in
             state.standing
                 .sorted { ($0.device?.hex ?? "") < ($1.device?.hex ?? "") }.map(\.connection)
         }

@@ -12,7 +12,7 @@ extension DaemonCore {
         }
         let wanted = wantedBytes
         let (candidates, full) = candidates()
-        let damaged = Set(state.withLock { state in candidates.map(\.id).filter { state.replicas[$0].isDamaged } })
+        let damaged = Set(state.read { state in candidates.map(\.id).filter { state.replicas[$0].isDamaged } })
         return PlacedShare(
             of: device, publisher: keys.identity.key.id, wantedBytes: wanted, largest: targets.largest, candidates: candidates,
             full: full, damaged: damaged)
@@ -20,7 +20,7 @@ extension DaemonCore {
 
     private func candidates() -> (candidates: [Candidate], full: Set<DeviceID>) {
         let now = now
-        let (devices, sessions, replicas, full) = state.withLock { state in
+        let (devices, sessions, replicas, full) = state.read { state in
             (state.roster.peers, state.sessions, state.replicas, state.full)
         }
         var granted: [DeviceID: UInt64] = [:]

@@ -7,7 +7,7 @@ extension DaemonCore {
     /// Gives packs that only peers have, from any but this one: in memory, one after the other for the whole node.
     func relay(besides session: PeerSession, _ progress: ReplicationProgress) -> PackRelay {
         { [self] (pack, body) throws(ReplicationError) in
-            let links: [any PeerLink] = state.withLock { state in
+            let links: [any PeerLink] = state.read { state in
                 state.standing.filter { $0 !== session }.map(\.connection)
             }
             try oneRelay { () throws(ReplicationError) in try body(try fetchPack(pack, from: links, progress: progress)) }

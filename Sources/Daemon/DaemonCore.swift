@@ -158,7 +158,7 @@ package final class DaemonCore: Sendable {
                 let mayStore = role != .publisher
                 // A node that lets go of what others have is nobody for its owner's other devices to count on.
                 if asked == owner { return ServingPolicy(quotaBytes: .max, mayStore: mayStore && keepsAll) }
-                guard let friend = state.withLock({ $0.roster.book.friend(asked) }) else { return nil }
+                guard let friend = state.read({ $0.roster.book.friend(asked) }) else { return nil }
                 return ServingPolicy(quotaBytes: friend.quotaBytes, mayStore: mayStore && friend.unpairedAt == nil)
             },
             isForgotten: { orders.forbids($0) }, bufferBytes: memory.bufferBytes,
@@ -192,7 +192,7 @@ package final class DaemonCore: Sendable {
 
     /// Dials everyone who is known, at the addresses known now; may be said again at any time.
     package func dialKnown() {
-        dialling.withLock { $0?.follow(state.withLock { $0.isStopping ? [] : $0.roster.wanted }) }
+        dialling.withLock { $0?.follow(state.read { $0.isStopping ? [] : $0.roster.wanted }) }
     }
 
     /// What peers need room for to hold all of this node's backups, in bytes.
@@ -232,7 +232,7 @@ package final class DaemonCore: Sendable {
         _ = state.wait(milliseconds: milliseconds) { $0.isStopping || $0.news != news ? true : nil }
     }
 
-    package var news: Int { state.withLock { $0.news } }
+    package var news: Int { state.read { $0.news } }
 
     /// Whether a backup, which may be another process's, makes packs now: they are sent as they come.
     package func backupRuns(_ runs: Bool) {
@@ -247,7 +247,7 @@ package final class DaemonCore: Sendable {
         _ = state.wait(milliseconds: milliseconds) { $0.isStopping || $0.backupsRunning == 0 ? true : nil }
     }
 
-    package var isStopping: Bool { state.withLock { $0.isStopping } }
+    package var isStopping: Bool { state.read { $0.isStopping } }
 
     package func stop() {
         state.withLock { state in
@@ -333,7 +333,7 @@ package final class DaemonCore: Sendable {
     }
 
     package func session(_ connection: any PeerChannel) -> PeerSession? {
-        state.withLock { state in state.sessions.first { $0.connection === connection } }
+        state.read { state in state.sessions.first { $0.connection === connection } }
     }
 
     /// A session is over and nobody works for it any more.

@@ -54,7 +54,7 @@ struct LocalCopy {
 
     private mutating func turn() throws(VaultError) {
         try countElsewhere()
-        guard !core.state.withLock({ $0.isSweeping }) else { return }
+        guard !core.state.read({ $0.isSweeping }) else { return }
         guard let limitBytes else { return try bringBack() }
         try prove()
         let here = try data.list(core.vault)
@@ -76,7 +76,7 @@ struct LocalCopy {
             bytes += pack.fileBytes
         }
         let proven = try provenPacks(chosen.map(\.id))
-        guard !core.state.withLock({ $0.isSweeping }) else { return }
+        guard !core.state.read({ $0.isSweeping }) else { return }
         let removed = proven.isEmpty ? [] : try core.vault.replaceByStubs(proven)
         if !removed.isEmpty {
             core.log(
@@ -112,7 +112,7 @@ struct LocalCopy {
 
     /// Sessions with peers that hold this node's backups, one for each device.
     private func holders() -> [PeerSession] {
-        let (sessions, replicas) = core.state.withLock { ($0.sessions, $0.replicas) }
+        let (sessions, replicas) = core.state.read { ($0.sessions, $0.replicas) }
         var devices: Set<DeviceID> = []
         return sessions.filter { session in
             guard let device = session.device, session.isPaired, session.ended == nil, core.share(of: session) != nil else {
@@ -180,7 +180,7 @@ struct LocalCopy {
     // MARK: Bringing back
 
     private func links() -> [any PeerLink] {
-        core.state.withLock { $0.standing.map(\.connection) }
+        core.state.read { $0.standing.map(\.connection) }
     }
 
     /// With a full copy: brings here what only peers have, as far as there is room.

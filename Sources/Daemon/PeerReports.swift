@@ -41,7 +41,7 @@ extension PeerReport {
 extension DaemonCore {
     /// All peers as they stand now: own devices first, then friends', then those that are only announced.
     func peerReports() -> [PeerReport] {
-        let (book, announced, sessions, replicas) = state.withLock { state in
+        let (book, announced, sessions, replicas) = state.read { state in
             (state.roster.book, state.roster.announced, state.sessions, state.replicas)
         }
         var reports = PeerReport.known(book, replicas, owner: owner, device: keys.identity.key.id)

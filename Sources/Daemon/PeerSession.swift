@@ -41,15 +41,15 @@ package final class PeerSession: Sendable {
     var isPaired: Bool { connection.trust == .own || connection.trust == .friend }
     var device: DeviceID? { connection.peer.certificate?.device }
     var name: String { connection.peer.certificate?.shownName ?? "a node without a name" }
-    var ended: PeerProtocolError? { state.withLock { $0.end } }
+    var ended: PeerProtocolError? { state.read { $0.end } }
 
     /// What both have agreed on, by what each said last.
-    package var agreement: Agreement { state.withLock { $0.agreement } }
+    package var agreement: Agreement { state.read { $0.agreement } }
 
     /// Whether both have said what they offer each other.
-    var isSettled: Bool { state.withLock { $0.mine != nil && $0.hasOffered } }
+    var isSettled: Bool { state.read { $0.mine != nil && $0.hasOffered } }
 
-    var theirOffer: Offer { state.withLock { $0.theirs } }
+    var theirOffer: Offer { state.read { $0.theirs } }
 
     package func begin() {
         core.add(self)
@@ -100,7 +100,7 @@ package final class PeerSession: Sendable {
 
     package func take(_ offer: Offer) {
         // Only whoever believes in an agreement sends offers: tell those who were away when it was ended.
-        if !isPaired, core.state.withLock({ $0.roster.hasLeft(connection.peer) }) { return connection.close(.unpaired) }
+        if !isPaired, core.state.read({ $0.roster.hasLeft(connection.peer) }) { return connection.close(.unpaired) }
         let isNews = state.withLock { state in
             let before = state.agreement
             state.theirs = offer
@@ -130,7 +130,7 @@ package final class PeerSession: Sendable {
     /// Puts a device of which the book knows nothing, or has an older certificate, into the book: whoever has a session is a peer.
     private func introduce() {
         guard isPaired, let certificate = connection.peer.certificate else { return }
-        let known = core.state.withLock { $0.roster.book.device(certificate.device, of: certificate.owner)?.certificate }
+        let known = core.state.read { $0.roster.book.device(certificate.device, of: certificate.owner)?.certificate }
         guard known.map({ $0.serial < certificate.serial }) ?? true else { return }
         let now = core.now
         do throws(PeerBookError) {
@@ -196,7 +196,7 @@ package final class PeerSession: Sendable {
         let quota: UInt64
         switch connection.trust {
         case .own: quota = core.configuration.localCopyBytes == nil ? .max : 0
-        default: quota = core.state.withLock { $0.roster.book.friend(owner)?.quotaBytes } ?? 0
+        default: quota = core.state.read { $0.roster.book.friend(owner)?.quotaBytes } ?? 0
         }
         let role = core.configuration.role
         var offer = Offer(

@@ -54,7 +54,7 @@ final class Prober: Sendable {
     func probeAnnounced() {
         var strangers: [DeviceID: (addresses: [PeerAddress], due: Int64, friends: [Friend])] = [:]
         while !core.isStopping {
-            let (unknown, book) = core.state.withLock { ($0.roster.unknown, $0.roster.book) }
+            let (unknown, book) = core.state.read { ($0.roster.unknown, $0.roster.book) }
             if strangers.count > Prober.strangersMax { strangers = [:] }
             for node in unknown where !core.isStopping {
                 let addresses = Array(node.addresses.prefix(Prober.addressesMax))

@@ -83,7 +83,7 @@ struct Replicator {
             let found = wake(state)
             return found.pokes != pokes || found.nudges != nudges || found.isBackupRunning ? .some(found) : nil
         }
-        return found ?? core.state.withLock { wake($0) }
+        return found ?? core.state.read { wake($0) }
     }
 
     private func note(_ error: ReplicationError, _ device: DeviceID) {
@@ -100,7 +100,7 @@ struct Replicator {
         let granted = session.agreement.storedThere
         core.updateReplica(device) { $0.grantedBytes = granted }
         guard let share = core.share(of: session) else { return }
-        let known = core.state.withLock { $0.replicas[device] }
+        let known = core.state.read { $0.replicas[device] }
         let before = progress.bytesSent
         // Before the snapshots are listed: a commit that is not over may count on what others make peers keep.
         let isQuiet = relies ? try isQuiet() : true
@@ -173,7 +173,7 @@ struct Replicator {
         _ device: DeviceID, _ before: Replica, _ held: [SnapshotID: UInt64], _ generation: UInt64
     ) throws(ReplicationError) {
         guard !held.isEmpty else { return }
-        var after = core.state.withLock { $0.replicas[device] }
+        var after = core.state.read { $0.replicas[device] }
         after.snapshots = held
         let now = core.now
         let check = ReplicaCheck(
@@ -253,7 +253,7 @@ struct Replicator {
         #if MUTANTS
             if Mutant.dropForgetOrders.isOn { return }
         #endif
-        let delivered = core.state.withLock { $0.replicas[device].ordersDelivered }
+        let delivered = core.state.read { $0.replicas[device].ordersDelivered }
         let due = core.orders.all.filter { !delivered.contains($0.nonce) }
         guard !due.isEmpty, try PeerVault(session.connection).state().exists else { return }
         for order in due {

@@ -42,7 +42,7 @@ package struct Upkeep {
         let free = (try? core.home.disk.freeBytes(core.home.vaultDirectory)).map { UInt64(max(0, $0)) } ?? 0
         let wanted = core.wantedBytes
         let step = Upkeep.freeStepBytes
-        for session in core.state.withLock({ $0.sessions }) {
+        for session in core.state.read({ $0.sessions }) {
             session.renewOffer(freeBytes: free / step * step, wantedBytes: wanted)
         }
     }

@@ -133,6 +133,7 @@ private func withPath<R>(_ path: RawPath, _ body: (UnsafePointer<CChar>) -> R) -
 ///
 /// A large new file is written with O_DIRECT where the file system and the alignment allow: gigabytes of packs then
 /// neither cost a copy nor fill the page cache with dirty pages that a memory limit on the process would be charged for.
+/// So are large pieces read, which are wanted once, unless somebody else's reading has brought them into it.
 // SAFETY: `descriptor` changes only in `close`, which comes after every other use; the flags only in writing, which
 // the protocol leaves to one thread.
 package final class RealDiskFile: DiskFile, @unchecked Sendable {
@@ -148,6 +149,16 @@ package final class RealDiskFile: DiskFile, @unchecked Sendable {
     /// Whether large aligned writes should go straight to the device.
     fileprivate var goesRoundPageCache = false
     private var isDirect = false
+    /// Opened when it is first needed.
+    private let direct = Mutex(DirectReading.untried)
+
+    /// A second descriptor, for what is read round the page cache.
+    private enum DirectReading {
+        case untried
+        case open(Int32)
+        /// The file system cannot do it.
+        case impossible
+    }
 
     fileprivate init(_ path: RawPath, flags: Int32, _ operation: String) throws(HostFilesError) {
         self.path = path
@@ -162,10 +173,15 @@ package final class RealDiskFile: DiskFile, @unchecked Sendable {
     package func close() {
         if descriptor >= 0 { Glibc.close(descriptor) }
         descriptor = -1
+        direct.withLock { direct in
+            if case .open(let second) = direct { Glibc.close(second) }
+            direct = .impossible
+        }
     }
 
     package func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(HostFilesError) -> Int {
         // A large piece is read once and not wanted again soon: the page cache is better kept for other things.
+        if let count = readDirectly(at: offset, into: buffer) { return count }
         let isLarge = buffer.count >= RealDiskFile.uncachedReadBytesMin
         let count =
             isLarge
@@ -173,6 +189,31 @@ package final class RealDiskFile: DiskFile, @unchecked Sendable {
             : linux_pread_full(descriptor, buffer.baseAddress, buffer.count, Int64(offset))
         guard count >= 0 else { throw HostFilesError(errno: Int32(-count), "read", path: path) }
         return Int(count)
+    }
+
+    /// Reads a large aligned piece straight from the device; nil where that does not go, for whatever reason.
+    private func readDirectly(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) -> Int? {
+        guard buffer.count >= RealDiskFile.directBytesMin, let start = buffer.baseAddress,
+            isAligned(start, offset, buffer.count), linux_is_uncached(descriptor, Int64(offset), buffer.count) == 1
+        else { return nil }
+        let second = direct.withLock { direct -> Int32? in
+            if case .untried = direct {
+                let opened = linux_reopen_direct(descriptor)
+                direct = opened >= 0 ? .open(opened) : .impossible
+            }
+            if case .open(let second) = direct { return second }
+            return nil
+        }
+        guard let second else { return nil }
+        var done = 0
+        while done < buffer.count {
+            let count = linux_pread(second, start + done, buffer.count - done, Int64(offset + done))
+            guard count >= 0 else { return nil }
+            done += Int(count)
+            // Only at its end does a file give less than whole blocks.
+            if count == 0 || !isAligned(start, offset, done) { break }
+        }
+        return done
     }
 
     package func write(at offset: Int, _ bytes: UnsafeRawBufferPointer) throws(HostFilesError) {

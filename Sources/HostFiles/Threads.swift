@@ -25,18 +25,27 @@ package final class ConditionLock<State>: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    /// Runs `body` alone, then wakes those that wait for a change. `body` must be short and must not block.
-    package func withLock<R>(_ body: (inout State) -> R) -> R {
+    /// Runs `body` alone, then wakes those that wait for a change, unless it is none that anybody waits for. `body` must be short and must
+    /// not block.
+    package func withLock<R>(wakes: Bool = true, _ body: (inout State) -> R) -> R {
         if let turns = installedTurns {
-            defer { if waiting > 0 { turns.wake(ObjectIdentifier(self)) } }
+            defer { if wakes, waiting > 0 { turns.wake(ObjectIdentifier(self)) } }
             return body(&state)
         }
         pthread_mutex_lock(mutex)
         defer {
-            if waiting > 0 { pthread_cond_broadcast(condition) }
+            if wakes, waiting > 0 { pthread_cond_broadcast(condition) }
             pthread_mutex_unlock(mutex)
         }
         return body(&state)
+    }
+
+    /// Looks at the state alone. Nothing changes, so nobody is woken. `body` must be short and must not block.
+    package func read<R>(_ body: (State) -> R) -> R {
+        if installedTurns != nil { return body(state) }
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return body(state)
     }
 
     /// Waits until `body` gives a value, trying again at each change.
@@ -57,16 +66,16 @@ package final class ConditionLock<State>: @unchecked Sendable {
         }
     }
 
-    /// Waits as `wait(for:)` does, at most `milliseconds`; nil when that time has passed.
-    package func wait<R>(milliseconds: Int, for body: (inout State) -> R?) -> R? {
+    /// Waits as `wait(for:)` does, at most `milliseconds`; nil when that time has passed. Wakes others as ``withLock(wakes:_:)`` does.
+    package func wait<R>(milliseconds: Int, wakes: Bool = true, for body: (inout State) -> R?) -> R? {
         let deadline = monotonicNanoseconds() &+ UInt64(max(0, milliseconds)) &* 1_000_000
-        if let turns = installedTurns { return wait(turns, until: deadline, for: body) }
+        if let turns = installedTurns { return wait(turns, until: deadline, wakes: wakes, for: body) }
         var moment = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         while true {
             if let result = body(&state) {
-                if waiting > 0 { pthread_cond_broadcast(condition) }
+                if wakes, waiting > 0 { pthread_cond_broadcast(condition) }
                 return result
             }
             if linux_monotonic_nanoseconds() >= deadline { return nil }
@@ -79,9 +88,11 @@ package final class ConditionLock<State>: @unchecked Sendable {
 
 extension ConditionLock {
     /// The same among threads that take turns, where nobody else runs meanwhile.
-    fileprivate func wait<R>(_ turns: any ThreadTurns, until deadline: UInt64?, for body: (inout State) -> R?) -> R? {
+    fileprivate func wait<R>(
+        _ turns: any ThreadTurns, until deadline: UInt64?, wakes: Bool = true, for body: (inout State) -> R?
+    ) -> R? {
         if let result = body(&state) {
-            if waiting > 0 { turns.wake(ObjectIdentifier(self)) }
+            if wakes, waiting > 0 { turns.wake(ObjectIdentifier(self)) }
             return result
         }
         waiting += 1

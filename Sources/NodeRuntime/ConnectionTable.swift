@@ -26,8 +26,8 @@ final class ConnectionTable: Sendable {
                     unknownPerSourceMax: bounds.unknownPerSourceMax)))
     }
 
-    var unknownCount: Int { state.withLock { $0.admission.unknownCount } }
-    var openCount: Int { state.withLock { $0.drivers.count } }
+    var unknownCount: Int { state.read { $0.admission.unknownCount } }
+    var openCount: Int { state.read { $0.drivers.count } }
 
     func makeID() -> ConnectionID {
         state.withLock { state in
@@ -92,8 +92,8 @@ final class ConnectionTable: Sendable {
 
     func removeDialer(_ peer: Bytes32) -> PeerDialer? { state.withLock { $0.dialers.removeValue(forKey: peer) } }
 
-    var allDialers: [PeerDialer] { state.withLock { Array($0.dialers.values) } }
-    var allDrivers: [SessionDriver] { state.withLock { Array($0.drivers.values) } }
+    var allDialers: [PeerDialer] { state.read { Array($0.dialers.values) } }
+    var allDrivers: [SessionDriver] { state.read { Array($0.drivers.values) } }
 
     // MARK: Stopping
 

@@ -15,7 +15,7 @@ final class Outbox: Sendable {
     init(queuedBytesMax: Int) { state = ConditionLock(State(queue: SendQueue(queuedBytesMax: queuedBytesMax))) }
 
     /// Why nothing is sent any more; nil while it is.
-    var ended: PeerProtocolError? { state.withLock { $0.ended } }
+    var ended: PeerProtocolError? { state.read { $0.ended } }
 
     /// Waits for room, then adds. True when the event loop has to be told.
     func add(_ item: Outgoing) throws(PeerProtocolError) -> Bool {

@@ -66,7 +66,7 @@ extension ServiceState {
         let parts = parts
         var stalled: [(place: OwnerVault, key: ObjectKey, lastPart: UInt64)] = []
         for place in allPlaces {
-            let found = place.gate.withLock { gate in
+            let found = place.gate.read { gate in
                 gate.arrivals.filter { $0.value.buffer != nil && $0.value.lastPart + ServiceState.stalledParts < parts }
             }
             for (key, arrival) in found { stalled.append((place, key, arrival.lastPart)) }
@@ -84,7 +84,7 @@ extension OwnerVault {
 
     /// Moves what has come from memory to a file. Only with its key; whoever brings it goes on as before.
     func spill(_ key: ObjectKey) {
-        guard var arrival = gate.withLock({ $0.arrivals[key] }), let buffer = arrival.buffer else { return }
+        guard var arrival = gate.read({ $0.arrivals[key] }), let buffer = arrival.buffer else { return }
         do throws(Refusal) {
             try create(key, buffer.first(arrival.receivedBytes))
             shared.accounts.withLock { $0.arrived(arrival.receivedBytes, for: owner) }
@@ -131,7 +131,7 @@ extension OwnerVault {
 
     /// Keeps what has come for that session in a file, for another session to go on with, and gives back the rest. Only with its key.
     func park(_ key: ObjectKey, session: Int?) throws(Refusal) {
-        guard let arrival = gate.withLock({ $0.arrivals[key] }), session == nil || arrival.session == session else { return }
+        guard let arrival = gate.read({ $0.arrivals[key] }), session == nil || arrival.session == session else { return }
         if let buffer = arrival.buffer {
             do throws(Refusal) { try create(key, buffer.first(arrival.receivedBytes)) } catch {
                 drop(key, arrival, mayLeaveFile: true)
@@ -147,7 +147,7 @@ extension OwnerVault {
 
     /// Makes room in the list of arrivals for one more.
     func makeRoomForArrival() throws(Refusal) {
-        let oldest = gate.withLock { gate -> ObjectKey? in
+        let oldest = gate.read { gate -> ObjectKey? in
             guard gate.arrivals.count >= OwnerVault.arrivalsMax else { return nil }
             return gate.arrivals.filter { !gate.busy.contains($0.key) }.min { $0.value.lastPart < $1.value.lastPart }?.key
         }

@@ -24,7 +24,7 @@ extension OwnerVault {
             Stored(receivedBytes: bytes, isDurable: bytes == put.totalBytes, generation: generation)
         }
         return try with(key) { () throws(Refusal) in
-            var arrival = gate.withLock { $0.arrivals[key] }
+            var arrival = gate.read { $0.arrivals[key] }
             if arrival == nil {
                 if try isThere(put, vault) { return stored(put.totalBytes) }
                 arrival = try resumed(put, session: session)
@@ -118,7 +118,7 @@ extension OwnerVault {
     /// Claims room before anything is written. Only with a key.
     func claim(_ bytes: Int, session: Int, _ quotaBytes: UInt64, replacing parkedBytes: Int = 0) throws(Refusal) {
         // The accounts hold only while nothing has failed since the last count, which another thread may have found out just now.
-        guard !gate.withLock({ $0.isStale }) else { throw Refusal.uncounted }
+        guard !gate.read({ $0.isStale }) else { throw Refusal.uncounted }
         let limits = try shared.limits(quotaBytes: quotaBytes)
         let owner = owner
         let isGranted = shared.accounts.withLock {

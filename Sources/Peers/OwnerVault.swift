@@ -91,7 +91,7 @@ final class OwnerVault: Sendable {
     /// The vault, counted; nil if there is none. With `quotaBytes`, it is made then, if there is room for it.
     func opened(makingWithin quotaBytes: UInt64? = nil) throws(Refusal) -> Vault? {
         func known() -> Vault? {
-            let vault = gate.withLock { $0.isStale ? nil : $0.vault }
+            let vault = gate.read { $0.isStale ? nil : $0.vault }
             return isGone ? nil : vault
         }
         if let vault = known() { return vault }
@@ -106,7 +106,7 @@ final class OwnerVault: Sendable {
             }
         }
         guard let vault = try open(quotaBytes) else { return nil }
-        if gate.withLock({ $0.isStale }) { try count(vault) } else { gate.withLock { $0.vault = vault } }
+        if gate.read({ $0.isStale }) { try count(vault) } else { gate.withLock { $0.vault = vault } }
         return vault
     }
 
@@ -120,11 +120,11 @@ final class OwnerVault: Sendable {
     }
 
     private func open(_ quotaBytes: UInt64?) throws(Refusal) -> Vault? {
-        if let vault = gate.withLock({ $0.vault }) { return vault }
+        if let vault = gate.read({ $0.vault }) { return vault }
         let (disk, directory) = (shared.disk, shared.directory)
         do throws(VaultError) {
             let vault = try Vault(disk: disk, directory: directory, owner: owner, create: false)
-            if gate.withLock({ $0.isEnsured }) { return vault }
+            if gate.read({ $0.isEnsured }) { return vault }
             // Whoever made it may have been killed before its folders were durable: then nothing in them would be.
             let ensured = try Vault(disk: disk, directory: directory, owner: owner, create: true)
             gate.withLock { $0.isEnsured = true }
@@ -183,12 +183,12 @@ final class OwnerVault: Sendable {
         if isOld() { markStale() }
         if owner == shared.own, isOld(after: OwnerVault.ownCountSeconds), let vault = try opened() {
             let commitSeconds = try onVault { () throws(VaultError) in try vault.commitSeconds() }
-            if gate.withLock({ $0.commitSeconds != commitSeconds }) { markStale() }
+            if gate.read({ $0.commitSeconds != commitSeconds }) { markStale() }
         }
         guard let vault = try opened() else { return nil }
         let generation = try onVault { () throws(VaultError) in try vault.generation }
         gate.withLock { $0.generation = generation }
-        if gate.withLock({ $0.arePacksUncertain }) {
+        if gate.read({ $0.arePacksUncertain }) {
             var packs = 0
             try onVault { () throws(VaultError) in try vault.forEachPack { _ throws(VaultError) in packs += 1 } }
             let counted = packs
@@ -202,7 +202,7 @@ final class OwnerVault: Sendable {
     }
 
     private func isOld(after seconds: Int64 = OwnerVault.countSeconds) -> Bool {
-        isRepeatDue(every: seconds, since: gate.withLock { $0.countedAt }, now: shared.now())
+        isRepeatDue(every: seconds, since: gate.read { $0.countedAt }, now: shared.now())
     }
 
     /// As far as known.
@@ -221,7 +221,7 @@ final class OwnerVault: Sendable {
 
     /// Keeps what has arrived for the session in files, gives back all that it holds.
     func end(session: Int) {
-        let keys = gate.withLock { gate in gate.arrivals.filter { $0.value.session == session }.keys.sorted { $0.id < $1.id } }
+        let keys = gate.read { gate in gate.arrivals.filter { $0.value.session == session }.keys.sorted { $0.id < $1.id } }
         for key in keys {
             do throws(Refusal) {
                 try with(key) { () throws(Refusal) in try park(key, session: session) }
@@ -244,7 +244,7 @@ final class OwnerVault: Sendable {
         beginExclusive()
         defer { endExclusive() }
         let vault: Vault
-        if let open = gate.withLock({ $0.vault }) {
+        if let open = gate.read({ $0.vault }) {
             vault = open
         } else {
             vault = try Vault(disk: shared.disk, directory: shared.directory, owner: owner, create: false)
@@ -264,7 +264,7 @@ final class OwnerVault: Sendable {
     }
 
     /// The files of uploads under way.
-    var liveNames: Set<RawPath> { gate.withLock { gate in Set(gate.arrivals.keys.map { IncomingFolder.name($0) }) } }
+    var liveNames: Set<RawPath> { gate.read { gate in Set(gate.arrivals.keys.map { IncomingFolder.name($0) }) } }
 
     /// Under another name at once, then file by file: a crash leaves a whole vault, or none.
     func remove() throws(HostFilesError) {

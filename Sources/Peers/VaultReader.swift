@@ -27,13 +27,8 @@ struct VaultReader {
                 let total = try vault.packBytes(id)
                 guard total <= Limits.packBytesMax else { throw VaultError(.damaged, "read", "pack \(id)") }
                 guard get.offset < total else { return nil }
-                var bytes = [UInt8](repeating: 0, count: min(get.lengthBytes, total - get.offset))
-                let range = get.offset..<get.offset + bytes.count
-                let read = bytes.withUnsafeMutableBytes { buffer in
-                    Result { () throws(VaultError) in try vault.readPackChecked(id, range, into: buffer) }
-                }
-                _ = try read.get()
-                return (.part(Part(totalBytes: total)), bytes)
+                let range = get.offset..<get.offset + min(get.lengthBytes, total - get.offset)
+                return (.part(Part(totalBytes: total)), try vault.packPart(id, range))
             }.orBeyond()
         case .page:
             let page = try onVault { () throws(VaultError) in try vault.page(PageID(get.id.value)) }

@@ -65,7 +65,7 @@ struct PackDownload {
         }
         if let first = links.first { serve(0, first) }
         for thread in threads { thread.join() }
-        let (failure, lost, rest) = state.withLock { ($0.failure, $0.lost, $0.waiting + Array($0.underWay.keys)) }
+        let (failure, lost, rest) = state.read { ($0.failure, $0.lost, $0.waiting + Array($0.underWay.keys)) }
         if let failure, lost.isEmpty || failure.code != .cutOff { throw failure }
         return lost.merging(rest.map { ($0, "the connection to every peer broke") }) { first, _ in first }
     }

@@ -74,7 +74,7 @@ package final class PackReader: Sendable {
     /// From now on this peer is asked too.
     package func add(_ link: any PeerLink) { state.withLock { $0.peers.append(Peer(link: link)) } }
 
-    package var alivePeers: Int { state.withLock { state in state.peers.count { $0.isAlive } } }
+    package var alivePeers: Int { state.read { state in state.peers.count { $0.isAlive } } }
 
     /// The order in which packs are going to be read.
     package func expect(_ packs: [PackID]) {
@@ -93,14 +93,15 @@ package final class PackReader: Sendable {
             throw ReplicationError(.notFound, "get pack \(pack): it has no such bytes")
         }
         let numbers = range.lowerBound / PackReader.blockBytes...(range.upperBound - 1) / PackReader.blockBytes
-        state.withLock { state in
+        // Others wait only for what comes from peers.
+        state.withLock(wakes: false) { state in
             for number in numbers { state.begin(Key(pack: pack, number: number), isAgain: isAgain) }
         }
-        defer { state.withLock { state in for number in numbers { state.end(Key(pack: pack, number: number)) } } }
+        defer { state.withLock(wakes: false) { state in for number in numbers { state.end(Key(pack: pack, number: number)) } } }
         var isHedging = false
         while true {
             try progress.requireGoing()
-            let orders = state.withLock { state in
+            let orders = state.withLock(wakes: false) { state in
                 var orders = numbers.compactMap { state.order(Key(pack: pack, number: $0), isHedging: isHedging) }
                 for key in state.ahead(pack, numbers.upperBound) {
                     if let order = state.order(key, isHedging: false) { orders.append(order) }
@@ -108,8 +109,8 @@ package final class PackReader: Sendable {
                 return orders.map { Order(key: $0.key, peer: $0.peer, link: $0.link) }
             }
             for order in orders { ask(order) }
-            let wait = state.withLock { $0.patience(numbers.map { Key(pack: pack, number: $0) }) }
-            let outcome = state.wait(milliseconds: wait) { state -> Result<[[UInt8]], ReplicationError>?? in
+            let wait = state.read { $0.patience(numbers.map { Key(pack: pack, number: $0) }) }
+            let outcome = state.wait(milliseconds: wait, wakes: false) { state -> Result<[[UInt8]], ReplicationError>?? in
                 var pieces: [[UInt8]] = []
                 for number in numbers {
                     let key = Key(pack: pack, number: number)

@@ -42,7 +42,7 @@ struct PackUpload {
                 try send(pack, from: offset)
             }
             try finish()
-            let durable = state.withLock { $0.durable }
+            let durable = state.read { $0.durable }
             let again = state.withLock { state in
                 defer { state.again = [:] }
                 return state.again
@@ -65,12 +65,7 @@ struct PackUpload {
             }
         }
         try send(pack, from: start, total: total) { range throws(ReplicationError) in
-            do {
-                return try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, filled in
-                    _ = try vault.readPackChecked(pack, range, into: UnsafeMutableRawBufferPointer(buffer))
-                    filled = range.count
-                }
-            } catch {
+            do throws(VaultError) { return try vault.packPart(pack, range) } catch {
                 throw ReplicationError(.local, "\(error)")
             }
         }

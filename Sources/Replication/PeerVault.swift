@@ -9,22 +9,31 @@ package struct PeerVault: Sendable {
 
     package init(_ link: any PeerLink) { self.link = link }
 
+    /// A question that was asked and not answered yet.
+    typealias Pending = ConditionLock<Result<PeerReply, PeerProtocolError>?>
+
     /// One request and its answer; a refusal is thrown.
     package func ask(
         _ request: Request, bulk: ArraySlice<UInt8> = [], _ operation: String
     ) throws(ReplicationError) -> PeerReply {
-        let reply = ConditionLock<Result<PeerReply, PeerProtocolError>?>(nil)
+        try end(try begin(request, bulk: bulk), operation)
+    }
+
+    /// Asks, and does not wait for the answer: that is ``end(_:_:)``'s.
+    func begin(_ request: Request, bulk: ArraySlice<UInt8> = []) throws(ReplicationError) -> Pending {
+        let reply = Pending(nil)
         do {
             try link.submit(request, bulk: bulk) { result in reply.withLock { $0 = result } }
-            let found = try reply.wait { $0 }.get()
+            return reply
+        } catch { throw ReplicationError(error) }
+    }
+
+    func end(_ pending: Pending, _ operation: String) throws(ReplicationError) -> PeerReply {
+        switch pending.wait(for: { $0 }) {
+        case .success(let found):
             if case .failed(let failed) = found.answer { throw ReplicationError(operation, failed) }
             return found
-        } catch let error as ReplicationError {
-            throw error
-        } catch let error as PeerProtocolError {
-            throw ReplicationError(error)
-        } catch {
-            throw ReplicationError(.cutOff, "\(error)")
+        case .failure(let error): throw ReplicationError(error)
         }
     }
 

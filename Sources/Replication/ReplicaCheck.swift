@@ -118,22 +118,34 @@ package struct ReplicaCheck: Sendable {
     }
 
     /// Asks for a leaf of each of these packs that nobody could tell before. `seed` is 32 fresh random bytes.
+    ///
+    /// Some packs at a time, and two such questions on the way: the peer, which reads each pack to its end, reads for one while it
+    /// hashes for another.
     package func audit(_ packs: [PackID], seed: Bytes32) throws(ReplicationError) -> Findings {
         var findings = Findings()
-        for start in stride(from: 0, to: packs.count, by: Limits.auditPacksMax) {
+        var asked: [(audit: Audit, answer: PeerVault.Pending)] = []
+        var rest = packs[...]
+        while !rest.isEmpty || !asked.isEmpty {
             try progress.requireGoing()
-            let some = Array(packs[start..<min(start + Limits.auditPacksMax, packs.count)])
-            let audit = Audit(seed: seed, packs: some)
-            let reply = try peer.ask(.audit(audit), "ask for proofs")
+            if !rest.isEmpty, asked.count < 2 {
+                let audit = Audit(seed: seed, packs: Array(rest.prefix(ReplicaCheck.auditPacksAtOnce)))
+                rest = rest.dropFirst(audit.packs.count)
+                asked.append((audit, try peer.begin(.audit(audit))))
+                continue
+            }
+            let (audit, answer) = asked.removeFirst()
+            let reply = try peer.end(answer, "ask for proofs")
             guard case .samples = reply.answer, let verdicts = try? audit.verdicts(of: reply.bulk) else {
                 throw peer.unexpected("ask for proofs")
             }
-            for (pack, verdict) in zip(some, verdicts) {
+            for (pack, verdict) in zip(audit.packs, verdicts) {
                 if verdict == .proven { findings.proven += 1 } else { findings.lost.append(pack) }
             }
         }
         return findings
     }
+
+    private static let auditPacksAtOnce = min(8, Limits.auditPacksMax)
 
     /// Sends packs, whatever snapshots need them: those that were lost there, or those of a backup that is still running.
     /// All are durable there on return; a pack that is gone here meanwhile is passed over.

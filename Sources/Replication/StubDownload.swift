@@ -43,7 +43,7 @@ struct StubDownload {
         let threads = (1..<max(2, count)).compactMap { number in WorkerThread(name: "stubs") { work(number) } }
         work(0)
         for thread in threads { thread.join() }
-        let (whole, lost, failure) = state.withLock { ($0.whole, $0.lost, $0.failure) }
+        let (whole, lost, failure) = state.read { ($0.whole, $0.lost, $0.failure) }
         if let failure { throw failure }
         return (whole, lost)
     }

@@ -58,6 +58,19 @@ extension Vault {
         return wasDamaged
     }
 
+    /// The same, as bytes of their own.
+    package func packPart(_ id: PackID, _ range: Range<Int>) throws(VaultError) -> [UInt8] {
+        var failure: VaultError?
+        let bytes = [UInt8](unsafeUninitializedCapacity: range.count) { buffer, filled in
+            do throws(VaultError) {
+                try readPackChecked(id, range, into: UnsafeMutableRawBufferPointer(buffer))
+                filled = range.count
+            } catch { failure = error }
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+
     private func mend(_ stored: Stored) throws(VaultError) -> ProtectionReport {
         try withFound(stored, "mend") { path throws(HostFilesError) in
             try ProtectedFile.openForRepair(disk, path).scrub(repair: true)

@@ -60,4 +60,28 @@ import Testing
             #expect(line.next() == nil)
         }
     }
+
+    @Test("audits may be in hand together, but with nothing else")
+    func audits() {
+        func audit(_ number: UInt64) -> PeerRequest {
+            let audit = Audit(seed: .zero, packs: [PackID(RequestLineTests.id(number).value)])
+            return PeerRequest(id: RequestID(number), request: .audit(audit), bulk: [], creditBytes: 0)
+        }
+        let requests = [part(1, of: 1), audit(2), audit(3), part(4, of: 1), question(5), audit(6)]
+        var line = line(requests)
+        #expect(line.next() == requests[0])
+        #expect(line.next() == nil)
+        line.done(requests[0])
+        #expect(line.next() == requests[1])
+        #expect(line.next() == requests[2])
+        #expect(line.next() == nil)
+        line.done(requests[2])
+        #expect(line.next() == nil)
+        line.done(requests[1])
+        for request in requests[3...] {
+            #expect(line.next() == request)
+            #expect(line.next() == nil)
+            line.done(request)
+        }
+    }
 }

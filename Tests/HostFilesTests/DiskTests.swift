@@ -52,6 +52,29 @@ final class TemporaryFolder {
         file.close()
     }
 
+    @Test("large aligned pieces read the same in and out of the page cache, and end where the file does")
+    func readsDirectly() throws {
+        let folder = try TemporaryFolder()
+        let (disk, path) = (RealDisk(), folder.path.appending("file"))
+        let pieceBytes = 512 << 10
+        let content = (0..<2 * pieceBytes + 5000).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) }
+        try write(disk, path, content)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: pieceBytes, alignment: 4096)
+        defer { buffer.deallocate() }
+        for isCached in [false, true] {
+            let file = try disk.openForReading(path)
+            if isCached { #expect(try bytes(disk, path) == content) }
+            for start in stride(from: 0, to: content.count + pieceBytes, by: pieceBytes) {
+                buffer.initializeMemory(as: UInt8.self, repeating: 0xaa)
+                let count = try file.read(at: start, into: buffer)
+                let expected = content[min(start, content.count)..<min(start + pieceBytes, content.count)]
+                #expect(count == expected.count)
+                #expect(buffer[..<count].elementsEqual(expected))
+            }
+            file.close()
+        }
+    }
+
     @Test("reads back what was written", arguments: Kind.allCases)
     func readsBack(_ kind: Kind) throws {
         try withDisk(kind) { disk, base in

@@ -82,6 +82,29 @@ struct ThreadsTests {
         #expect(answer == nil)
     }
 
+    @Test("a look at a lock's state wakes nobody, nor does a change that says so; any other change does")
+    func wakes() throws {
+        let lock = ConditionLock((looks: 0, isOver: false))
+        let waiter = try #require(
+            WorkerThread(name: "waiter") {
+                lock.wait { state -> Void? in
+                    state.looks += 1
+                    return state.isOver ? () : nil
+                }
+            })
+        while lock.read({ $0.looks }) == 0 { sleep(milliseconds: 1) }
+        for _ in 0..<50 {
+            #expect(lock.read { !$0.isOver })
+            lock.withLock(wakes: false) { _ in }
+        }
+        sleep(milliseconds: 20)
+        // The system may wake a thread for no reason, but not often.
+        #expect(lock.read { $0.looks } < 5)
+        lock.withLock { $0.isOver = true }
+        waiter.join()
+        #expect(lock.read { $0.looks } > 1)
+    }
+
     @Test("a byte budget is never exceeded, and gives what there is to one that wants more")
     func budget() throws {
         let budget = ByteBudget(100)

@@ -79,6 +79,10 @@ int32_t linux_pwrite_full(int32_t fd, const void *buffer, size_t length, int64_t
 // The same, but the bytes are not kept in the page cache afterwards, where the kernel (from 6.14 on) and the file system can do
 // that. Writing begins at once, and waits for a disk that is far behind.
 int64_t linux_pread_full_uncached(int32_t fd, void *buffer, size_t length, int64_t offset);
+// Whether the page cache has none of these bytes: 1 or 0; -ENOSYS before Linux 6.5.
+int32_t linux_is_uncached(int32_t fd, int64_t offset, size_t length);
+// Opens the same file again, to be read round the page cache (O_DIRECT): offsets, lengths and addresses have to be aligned then.
+int32_t linux_reopen_direct(int32_t fd);
 int32_t linux_pwrite_full_uncached(int32_t fd, const void *buffer, size_t length, int64_t offset);
 int64_t linux_copy_file_range(int32_t from, int64_t from_offset, int32_t to, int64_t to_offset, size_t length);
 int32_t linux_ftruncate(int32_t fd, int64_t size);
