@@ -139,7 +139,8 @@ private struct BackupAttempt {
 
     func run() throws(ArchiveError) -> Outcome {
         let started = ContinuousClock.now
-        try pushRoot()
+        let places = request.paths.map { DirectoryHandle.places(of: $0, mounts: run_.mounts) }
+        try pushRoot(PathSelection(places.flatMap(\.taken)))
         var workers: [BackupWorker] = []
         for _ in 0..<store.plan.workers { workers.append(try BackupWorker(run_)) }
         let sink = sink
@@ -156,6 +157,7 @@ private struct BackupAttempt {
             throw ArchiveError(.storage, "back up", "the walk ended early")
         }
         var report = BackupReport()
+        report.places = places
         report.files = progress.files.load(ordering: .relaxed)
         report.directories = progress.directories.load(ordering: .relaxed)
         report.bytes = progress.bytes.load(ordering: .relaxed)
@@ -207,7 +209,7 @@ private struct BackupAttempt {
     private struct Missing: Error { let packs: [PackID] }
 
     /// Starts the walk at `/`, which leads only to what was asked for, by links too: these are kept, and what they lead to.
-    private func pushRoot() throws(ArchiveError) {
+    private func pushRoot(_ selection: PathSelection) throws(ArchiveError) {
         let status: FileStatus
         do { status = try DirectoryHandle.open("/").status() } catch {
             throw ArchiveError(.storage, "back up", "\(error)")
@@ -219,8 +221,7 @@ private struct BackupAttempt {
         run_.scheduler.push(
             BackupFolder(
                 run: run_, parent: nil, slot: 0, name: "/", status: status, memo: folderMemo,
-                selection: PathSelection(request.paths.flatMap { DirectoryHandle.places(of: $0, mounts: run_.mounts) }),
-                place: run_.watch?.root ?? .unwatched))
+                selection: selection, place: run_.watch?.root ?? .unwatched))
     }
 
     /// Makes the packs durable, then the snapshot that needs them.

@@ -64,14 +64,13 @@ extension ArchiveStore {
         try synchroniseIndex()
         var lost = LostData()
         for pack in scrub.damagedPacks { try noteLost(pack, &lost) }
-        let isHurt = !scrub.missingPacks.isEmpty || !scrub.damagedPacks.isEmpty || !scrub.lostPages.isEmpty
         let mayRevise = identity.owner != nil && identity.certificate.permissions.contains(.forget)
-        if isHurt, repair, !peersMayHold, mayRevise {
+        if scrub.isHurt, repair, !peersMayHold, mayRevise {
             let lists = try replaceLostPacks(
                 missing: scrub.missingPacks, damaged: scrub.damagedPacks, nowSeconds: nowSeconds, progress)
             report.repaired.append("\(lists) list(s) of packs were made anew without what is lost")
         } else {
-            if isHurt, repair {
+            if scrub.isHurt, repair {
                 try relyOnNone(of: scrub.missingPacks, damaged: scrub.damagedPacks)
                 if mayRevise { try leaveOutUnneeded(&scrub, progress, &report) }
             }
@@ -108,8 +107,7 @@ extension ArchiveStore {
         for id in scrub.lostPages { report.lost.append("page \(id.hex) of a pack list is lost") }
         for pack in scrub.missingPacks { report.lost.append("pack \(pack.hex) is missing") }
         for pack in scrub.damagedPacks { report.lost.append("pack \(pack.id.hex) is damaged beyond repair") }
-        let isHurt = !scrub.missingPacks.isEmpty || !scrub.damagedPacks.isEmpty || !scrub.lostPages.isEmpty
-        guard isHurt, mayBeWithPeers else { return }
+        guard scrub.isHurt, mayBeWithPeers else { return }
         report.lost.append(
             "peers may have what is lost: when they are connected (`peers`), run `check --repair` again; "
                 + "what none of them has goes when the snapshots that need it are forgotten")

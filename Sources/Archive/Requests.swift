@@ -113,6 +113,8 @@ package struct BackupReport: Sendable {
     /// Folders in which something has changed without the watch having told, the first 1,000; and how many in all.
     package var untold: [RawPath] = []
     package var untoldCount = 0
+    /// Where what was asked for stands.
+    package var places: [PathPlaces] = []
     package init() {}
 }
 

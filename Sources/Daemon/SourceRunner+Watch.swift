@@ -66,8 +66,15 @@ extension SourceRunner {
         if !rules.isEmpty { excludes = { rules.excludes(directory: $0, name: $1, isDirectory: $2) } }
         let home = try DirectoryHandle.resolve(core.home.directory).path
         let mounts = try MountTable.current()
-        let roots = sources.paths.flatMap { DirectoryHandle.places(of: $0, mounts: mounts) }
-        return try watchFolders(
-            WatchScope(roots: roots, hidden: [home], oneFileSystem: sources.oneFileSystem, excludes: excludes))
+        let places = sources.paths.map { DirectoryHandle.places(of: $0, mounts: mounts) }
+        let made = try watchFolders(
+            WatchScope(
+                roots: places.flatMap(\.watched), links: Set(places.flatMap(\.links)), hidden: [home],
+                oneFileSystem: sources.oneFileSystem, excludes: excludes))
+        // Of a link that was changed before the watch stood, nobody was told.
+        guard sources.paths.map({ DirectoryHandle.places(of: $0, mounts: mounts) }) == places else {
+            throw WatchRefusal("a link that leads to what is watched was just changed")
+        }
+        return made
     }
 }

@@ -41,21 +41,27 @@ extension DirectoryHandle {
         }
     }
 
-    /// Where all that an absolute path leads to stands: the links that it leads through, the last component too, and what is at the
-    /// end, each by a path without links. `path` alone if there are none; what is not there is left out.
-    package static func places(of path: RawPath, mounts: MountTable? = nil) -> [RawPath] {
-        guard let root = try? openRoot(mounts) else { return [path] }
+    /// Follows an absolute path, and the links that it leads through, the last component too.
+    package static func places(of path: RawPath, mounts: MountTable? = nil) -> PathPlaces {
+        var places = PathPlaces(path: path)
+        guard let root = try? openRoot(mounts) else { return places }
         var walk = PathWalk(root: root)
         walk.pushLast(path)
-        var end: RawPath?
         do throws(HostFilesError) {
             while try walk.step() {}
-            end = walk.canonical
+            places.end = walk.canonical
+            places.isThere = true
         } catch {
-            // Something else than a folder, where nothing has to be below.
-            if error.code != .notFound, walk.isAtEnd { end = walk.canonicalLast }
+            if error.code == .notFound {
+                places.end = walk.canonicalMissing
+            } else if walk.isAtEnd {
+                // Something else than a folder, where nothing has to be below.
+                places.end = walk.canonicalLast
+                places.isThere = true
+            }
         }
-        return walk.links.isEmpty ? [path] : walk.links + (end.map { [$0] } ?? [])
+        places.links = walk.links
+        return places
     }
 
     private static func openRoot(_ mounts: MountTable?) throws(HostFilesError) -> DirectoryHandle {
@@ -76,6 +82,23 @@ extension DirectoryHandle {
         guard length >= 0 else { throw HostFilesError(errno: Int32(-length), "find the working folder") }
         return RawPath(bytes: bytes)
     }
+}
+
+/// Where what an absolute path leads to stands, each by a path without links.
+package struct PathPlaces: Sendable, Equatable {
+    package let path: RawPath
+    /// The links that it leads through, in order.
+    package fileprivate(set) var links: [RawPath] = []
+    /// What is at the end, or would be there; nil where nobody can tell.
+    package fileprivate(set) var end: RawPath?
+    /// Whether something is there.
+    package fileprivate(set) var isThere = false
+
+    /// What a backup of the path takes in: the links, and what is there at the end.
+    package var taken: [RawPath] { isThere ? watched : links.isEmpty ? [path] : links }
+
+    /// What a watch of the path is to look at: also where something may appear.
+    package var watched: [RawPath] { links.isEmpty ? [path] : links + (end.map { [$0] } ?? []) }
 }
 
 /// A path on its way to be opened, one component at a time.
@@ -103,6 +126,11 @@ private struct PathWalk {
 
     /// The component that was looked at last, which may be no folder.
     var canonicalLast: RawPath { canonical.appending(last) }
+
+    /// Where what was not there would be, with all that was to go; nil where that leads up again.
+    var canonicalMissing: RawPath? {
+        pending.contains("..") ? nil : pending.reversed().reduce(canonicalLast) { $1 == "." ? $0 : $0.appending($1) }
+    }
 
     var canonical: RawPath {
         var bytes: [UInt8] = []

@@ -50,7 +50,8 @@ package final class FanotifyWatch: FolderWatch, @unchecked Sendable {
         rootIdentities = scope.roots.map { FanotifyWatch.identity($0) }
     }
 
-    private static func identity(_ path: RawPath) -> FileStatus? {
+    /// Of what is at a path; a link is not followed.
+    static func identity(_ path: RawPath) -> FileStatus? {
         var raw = linux_status()
         let result = path.bytes.withUnsafeBytes {
             linux_statx(linux_AT_FDCWD, $0.baseAddress, $0.count, linux_AT_SYMLINK_NOFOLLOW, &raw)
@@ -127,6 +128,9 @@ package final class FanotifyWatch: FolderWatch, @unchecked Sendable {
                 continue
             }
             let entry = path.appending(event.name)
+            if event.mask & entries != 0, scope.mayLeadElsewhere(entry, isFolder: isFolder) {
+                tell(.doubt("\(entry) may lead elsewhere now", isBroken: true))
+            }
             if scope.counts(path) {
                 if scope.counts(event.name, in: path, isFolder: isFolder) {
                     tell(.changed(path))

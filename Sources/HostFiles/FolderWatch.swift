@@ -17,6 +17,8 @@ package enum FolderEvent: Sendable, Equatable {
 package struct WatchScope: Sendable {
     /// Absolute paths, each of a folder or a file; what is there need not be.
     package let roots: [RawPath]
+    /// Of the roots, the links that lead to others.
+    private let links: Set<RawPath>
     /// Folders whose changes say nothing: the node's own home.
     package let hidden: [RawPath]
     /// Do not look into file systems that are mounted below the roots.
@@ -25,10 +27,11 @@ package struct WatchScope: Sendable {
     private let excludes: (@Sendable (RawPath, UnsafeRawBufferPointer, Bool) -> Bool)?
 
     package init(
-        roots: [RawPath], hidden: [RawPath] = [], oneFileSystem: Bool = false,
+        roots: [RawPath], links: Set<RawPath> = [], hidden: [RawPath] = [], oneFileSystem: Bool = false,
         excludes: (@Sendable (RawPath, UnsafeRawBufferPointer, Bool) -> Bool)? = nil
     ) {
         self.roots = roots
+        self.links = links
         self.hidden = hidden
         self.oneFileSystem = oneFileSystem
         self.excludes = excludes
@@ -69,6 +72,20 @@ package struct WatchScope: Sendable {
     package func above(_ path: RawPath) -> Above? {
         if roots.contains(path) { return .root }
         return roots.contains { $0.isWithin(path) } ? .way : nil
+    }
+}
+
+extension WatchScope {
+    /// Whether the roots may be elsewhere, now that this entry came or went: it is a link that led to one, it is a root and a link now, or it
+    /// is no folder and stands on the way to one.
+    func mayLeadElsewhere(_ entry: RawPath, isFolder: Bool) -> Bool {
+        if links.contains(entry) { return true }
+        guard !isFolder else { return false }
+        switch above(entry) {
+        case .way: return true
+        case .root: return FanotifyWatch.identity(entry)?.type == .symlink
+        case nil: return false
+        }
     }
 }
 

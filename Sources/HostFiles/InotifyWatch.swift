@@ -178,6 +178,9 @@ package final class InotifyWatch: FolderWatch, @unchecked Sendable {
         let isFolder = mask & linux_IN_ISDIR != 0
         let entries = linux_IN_CREATE | linux_IN_DELETE | linux_IN_MOVED_TO | linux_IN_MOVED_FROM
         let entry = path.appending(event.name)
+        if mask & entries != 0, scope.mayLeadElsewhere(entry, isFolder: isFolder) {
+            tell(.doubt("\(entry) may lead elsewhere now", isBroken: true))
+        }
         guard scope.counts(path) else {
             // An anchor: only what leads to a root counts.
             guard scope.above(entry) != nil else { return }

@@ -69,6 +69,9 @@ package struct ScrubReport: Sendable, Equatable {
 
     package init() {}
 
+    /// Whether something is lost that a snapshot references.
+    package var isHurt: Bool { !missingPacks.isEmpty || !damagedPacks.isEmpty || !lostPages.isEmpty }
+
     /// Whether every committed snapshot can be restored, as far as was read.
     package var isWhole: Bool {
         missingPacks.isEmpty && damagedPacks.isEmpty && lostPages.isEmpty && lostSnapshots.isEmpty

@@ -50,6 +50,34 @@ import Testing
         #expect(try home.run("backup", "--tag", "continuous", "--source", "music").code == 64)
     }
 
+    @Test("a watched link: what it leads to is backed up as it is saved, also once it is pointed elsewhere")
+    func watchedLink() throws {
+        let scratch = try Scratch()
+        let base = scratch.path("x").dropLast(2)
+        let home = try Home.make(
+            scratch.path("home"), settings: "[sources]\npaths = [\"\(base)/link\"]\nevery = \"continuous\"\n")
+        let (one, two) = (try scratch.makeFolder("one"), try scratch.makeFolder("two"))
+        try one.write("a", "first")
+        try two.write("b", "second")
+        try scratch.folder.makeLink(Bytes("link".utf8), to: Bytes("one".utf8))
+        func latest() throws -> String {
+            try home.snapshots().isEmpty ? "" : try home.succeed("ls", "latest", "--recursive").text
+        }
+        let node = try RunningNode(home)
+        try wait("the first walk is a backup") { try latest().contains("one/a") }
+        try wait("it is watched") { try home.succeed("status").text.contains("watched by") }
+        try one.write("c", "saved")
+        try wait("what was saved behind the link is backed up") { try latest().contains("one/c") }
+        try scratch.folder.remove("link")
+        try scratch.folder.makeLink(Bytes("link".utf8), to: Bytes("two".utf8))
+        // Everything is walked then, a minute after the last time.
+        try wait("what the link leads to now is backed up", seconds: 150) { try latest().contains("two/b") }
+        #expect(!(try latest().contains("one/")))
+        try two.write("d", "saved")
+        try wait("what was saved there is backed up") { try latest().contains("two/d") }
+        #expect(try node.stop().code == 0)
+    }
+
     @Test("a watched one is backed up as it is saved, and restores to what was saved")
     func continuous() throws {
         let scratch = try Scratch()

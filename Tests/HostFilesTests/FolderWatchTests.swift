@@ -80,6 +80,67 @@ import Testing
         #expect(told(watch).contains(.changed(folder.path)))
     }
 
+    @Test(
+        "what links lead to is told of; one that is pointed elsewhere, or a link where a folder on the way was, breaks the watch",
+        arguments: ways.indices)
+    func links(_ way: Int) throws {
+        let folder = try TestFolder()
+        for name: RawPath in ["one", "two", "up", "up/way", "up/way/s"] { folder.makeDirectory(name) }
+        func shell(_ line: String) { #expect(runShell("cd '\(folder.path)' && \(line)") == 0) }
+        shell("ln -s one first && ln -s first second && ln -s not/yet third")
+        let paths: [RawPath] = ["second", "third", "up/way/s"].map { folder.path.appending($0) }
+        func watch() throws -> any FolderWatch {
+            let places = paths.map { DirectoryHandle.places(of: $0) }
+            return try FolderWatchTests.ways[way](
+                WatchScope(roots: places.flatMap(\.watched), links: Set(places.flatMap(\.links))))
+        }
+        var made = try watch()
+        folder.write("one/file", [1])
+        #expect(Set(told(made).map { "\($0)" }) == ["\(FolderEvent.changed(folder.path.appending("one")))"])
+        folder.write("two/file", [1])
+        #expect(told(made).isEmpty)
+        // What a link led to without its being there.
+        shell("mkdir not && echo x >not/yet")
+        let came = told(made)
+        #expect(came.contains(.changed(folder.path)) || isBroken(came))
+        for change in ["ln -sfn two first", "rm second", "ln -s two second", "mv third fourth", "mv fourth third"] {
+            made = try watch()
+            #expect(told(made).isEmpty)
+            shell(change)
+            #expect(isBroken(told(made)), "\(change)")
+        }
+        made = try watch()
+        folder.write("two/file", [2])
+        #expect(Set(told(made).map { "\($0)" }) == ["\(FolderEvent.changed(folder.path.appending("two")))"])
+        shell("mv up/way up/gone && ln -s gone up/way")
+        #expect(isBroken(told(made)))
+    }
+
+    @Test("a path that leads through links: these are taken, and what is at the end, where something is there")
+    func places() throws {
+        let folder = try TestFolder()
+        for name: RawPath in ["real", "real/docs"] { folder.makeDirectory(name) }
+        folder.write("real/file", [1])
+        let line = "ln -s real link && ln -s link/docs named && ln -s nowhere/x lost && ln -s circle circle"
+        #expect(runShell("cd '\(folder.path)' && \(line)") == 0)
+        func places(_ name: RawPath) -> (taken: [String], watched: [String]) {
+            let places = DirectoryHandle.places(of: folder.path.appending(name))
+            func names(_ paths: [RawPath]) -> [String] {
+                paths.map { String(decoding: $0.bytes.dropFirst(folder.path.bytes.count + 1), as: UTF8.self) }
+            }
+            return (names(places.taken), names(places.watched))
+        }
+        for (name, taken): (RawPath, [String]) in [
+            ("real/docs", ["real/docs"]), ("none", ["none"]), ("link/docs", ["link", "real/docs"]),
+            ("named", ["named", "link", "real/docs"]), ("link/file", ["link", "real/file"]),
+        ] {
+            #expect(places(name) == (taken, taken))
+        }
+        #expect(places("lost") == (["lost"], ["lost", "nowhere/x"]))
+        #expect(places("link/none/../x").watched == ["link"])
+        #expect(places("circle").taken.first == "circle")
+    }
+
     @Test("a mount that comes or goes breaks the watch", .enabled(if: isRoot), arguments: ways.indices)
     func mounts(_ way: Int) throws {
         let folder = try TestFolder()

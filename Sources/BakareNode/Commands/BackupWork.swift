@@ -25,7 +25,6 @@ struct BackupWork {
         var request = asked
         request.changes = guide?.changes
         for path in request.paths { session.detail("backing up \(path)") }
-        if guide == nil { tellOfLinks(request.paths) }
         if let bytes = configuration.localCopyBytes, !node.keys.isWriteOnly, configuration.role != .persister {
             let home = session.home
             request.spool = Spool(limitBytes: bytes + configuration.spoolBytes, stepBytes: configuration.spoolBytes / 4) {
@@ -65,15 +64,6 @@ struct BackupWork {
             summarise(report)
         }
         return (report, try replicate(report, waits))
-    }
-
-    /// What was named by way of links stands under another path in the snapshot.
-    private func tellOfLinks(_ paths: [RawPath]) {
-        guard let mounts = try? MountTable.current() else { return }
-        for path in paths {
-            guard let end = DirectoryHandle.places(of: path, mounts: mounts).last, end != path else { continue }
-            session.tell("\(path) leads to \(end), which is backed up under that name")
-        }
     }
 
     private func run(_ hook: BackupHook, result: String? = nil, snapshot: SnapshotID? = nil) throws(NodeError) {
@@ -118,6 +108,10 @@ struct BackupWork {
     }
 
     private func summarise(_ report: BackupReport) {
+        for place in report.places where place.isThere {
+            guard let end = place.end, end != place.path else { continue }
+            session.tell("\(place.path) leads to \(end), which is backed up under that name")
+        }
         let files =
             "\(describeCount(report.files, "file")), \(describeCount(report.directories, "folder")), \(describeBytes(report.bytes))"
         if let snapshot = report.snapshot {
