@@ -44,6 +44,18 @@ package struct CipherState: ~Copyable, Sendable {
         nonce += 1
     }
 
+    /// EncryptWithAd, from elsewhere: writes `plain` sealed, 16 bytes longer, to the start of `output`, which does not overlap it.
+    ///
+    /// Throws `.exhausted` when no nonce is left. There must be a key.
+    package mutating func encrypt(
+        _ plain: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
+    ) throws(CryptographyError) {
+        precondition(hasKey && output.count >= plain.count + CipherState.tagBytes)
+        guard nonce != CipherState.reservedNonce else { throw CryptographyError(.exhausted, "send to the peer") }
+        CipherState.seal(plain, nonce: nonce, associated: .empty, key: key.base, into: output)
+        nonce += 1
+    }
+
     /// DecryptWithAd: writes the plaintext, 16 bytes fewer than `sealed`, to the start of `output`. There must be a key.
     ///
     /// Throws `.notGenuine` for a message that is not the next one of the holder of the same key, and then does not count it.
@@ -80,8 +92,15 @@ package struct CipherState: ~Copyable, Sendable {
     private static func seal(
         _ text: UnsafeMutableRawBufferPointer, nonce: UInt64, associated: UnsafeRawBufferPointer, key: UnsafePointer<UInt8>
     ) {
-        guard let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
         let plain = UnsafeRawBufferPointer(rebasing: text.dropLast(tagBytes))
+        seal(plain, nonce: nonce, associated: associated, key: key, into: text)
+    }
+
+    private static func seal(
+        _ plain: UnsafeRawBufferPointer, nonce: UInt64, associated: UnsafeRawBufferPointer, key: UnsafePointer<UInt8>,
+        into output: UnsafeMutableRawBufferPointer
+    ) {
+        guard let base = output.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
         withNonce(nonce) { ChaChaPoly.seal(plain, associated: associated, nonce: $0, key: key, into: base) }
     }
 

@@ -23,9 +23,16 @@ struct MessageReceiver: ~Copyable {
     private struct Partial {
         let header: MessageHeader
         var control: [UInt8] = []
+        /// As long as it will be, once some of it has come.
         var bulk: [UInt8] = []
+        var bulkReceived = 0
 
-        var remaining: Int { header.controlBytes + header.bulkBytes - control.count - bulk.count }
+        var remaining: Int { header.controlBytes + header.bulkBytes - control.count - bulkReceived }
+
+        /// Whether a record of so many bytes may come next.
+        func takes(_ count: Int) -> Bool {
+            count == remaining || count == Limits.recordContentBytesMax && count < remaining
+        }
     }
 
     init(cipher: consuming CipherState, recordsPerKey: UInt64 = Limits.recordsPerKey) {
@@ -48,10 +55,42 @@ struct MessageReceiver: ~Copyable {
         _ input: inout UnsafeRawBufferPointer, bounds: Bounds
     ) throws(PeerProtocolError) -> ReceivedMessage? {
         while let record = try splitter.next(&input) {
-            let count = try open(record)
-            if let message = try take(count, bounds) { return message }
+            if try openInPlace(record) {
+                if let message = takeWhole() { return message }
+            } else if let message = try take(try open(record), bounds) {
+                return message
+            }
         }
         return nil
+    }
+
+    /// Opens a record that is raw bytes of a message alone to where they belong; false if it is none.
+    private mutating func openInPlace(_ record: Record) throws(PeerProtocolError) -> Bool {
+        let count = record.byteCount - CipherState.tagBytes
+        let place = partial.flatMap { $0.bulkReceived > 0 && $0.takes(count) ? $0.bulkReceived : nil }
+        guard let place else { return false }
+        var failure: CryptographyError?
+        record.withBytes { sealed in
+            partial?.bulk.withUnsafeMutableBytes { bulk in
+                let output = UnsafeMutableRawBufferPointer(rebasing: bulk[place..<place + count])
+                do throws(CryptographyError) { try cipher.decrypt(sealed, into: output) } catch { failure = error }
+            }
+        }
+        if let failure { throw PeerProtocolError(failure) }
+        partial?.bulkReceived += count
+        countRecord()
+        return true
+    }
+
+    private mutating func countRecord() {
+        records += 1
+        if records % recordsPerKey == 0 { cipher.rekey() }
+    }
+
+    /// The message, if all of it has come.
+    private mutating func takeWhole() -> ReceivedMessage? {
+        guard partial?.remaining == 0, let message = partial.take() else { return nil }
+        return ReceivedMessage(control: message.control, bulk: message.bulk)
     }
 
     /// Opens a record into `scratch`; answers its length.
@@ -65,8 +104,7 @@ struct MessageReceiver: ~Copyable {
             return sealed.count - CipherState.tagBytes
         }
         if let failure { throw PeerProtocolError(failure) }
-        records += 1
-        if records % recordsPerKey == 0 { cipher.rekey() }
+        countRecord()
         return count
     }
 
@@ -88,19 +126,23 @@ struct MessageReceiver: ~Copyable {
         }
         guard var message = partial.take() else { return nil }
         let carried = count - place
-        guard carried == message.remaining || (count == Limits.recordContentBytesMax && carried < message.remaining) else {
+        guard carried == message.remaining || count == Limits.recordContentBytesMax && carried < message.remaining else {
             throw PeerProtocolError(.violation, "a record of \(count) bytes where \(message.remaining) are left of a message")
         }
         let toControl = min(carried, message.header.controlBytes - message.control.count)
         message.control += scratch[place..<place + toControl]
         if carried > toControl {
-            if message.bulk.isEmpty { message.bulk.reserveCapacity(message.header.bulkBytes) }
-            message.bulk += scratch[place + toControl..<count]
+            let bytes = scratch[place + toControl..<count]
+            if message.bulk.isEmpty {
+                // What has not come yet is seen by nobody: a message is handed out whole.
+                message.bulk = [UInt8](unsafeUninitializedCapacity: message.header.bulkBytes) { buffer, filled in
+                    filled = message.header.bulkBytes
+                }
+            }
+            message.bulk.replaceSubrange(message.bulkReceived..<message.bulkReceived + bytes.count, with: bytes)
+            message.bulkReceived += bytes.count
         }
-        guard message.remaining == 0 else {
-            partial = message
-            return nil
-        }
-        return ReceivedMessage(control: message.control, bulk: message.bulk)
+        partial = message
+        return takeWhole()
     }
 }

@@ -49,56 +49,40 @@ struct MessageSender: ~Copyable {
         guard cipher.hasNonces(recordCount) else { throw PeerProtocolError(.exhausted) }
         let wireBytes = header.totalBytes + recordCount * (2 + CipherState.tagBytes)
         output.append(count: wireBytes) { output in
-            var source = MessageBytes(head: head, bulk: bulk)
-            var place = 0
-            for _ in 0..<recordCount {
-                let length = min(content, source.remaining) + CipherState.tagBytes
-                output[place] = UInt8(length >> 8)
-                output[place + 1] = UInt8(length & 255)
-                let record = UnsafeMutableRawBufferPointer(rebasing: output[place + 2..<place + 2 + length])
-                source.fill(UnsafeMutableRawBufferPointer(rebasing: record[..<(length - CipherState.tagBytes)]))
-                sealRecord(record)
-                place += 2 + length
+            bulk.withUnsafeBytes { bulk in
+                var place = 0
+                var taken = 0
+                for _ in 0..<recordCount {
+                    let length = min(content, header.totalBytes - taken)
+                    let wireLength = length + CipherState.tagBytes
+                    output[place] = UInt8(wireLength >> 8)
+                    output[place + 1] = UInt8(wireLength & 255)
+                    let record = UnsafeMutableRawBufferPointer(rebasing: output[place + 2..<place + 2 + wireLength])
+                    sealRecord(
+                        record, head[min(taken, head.count)..<min(taken + length, head.count)], bulk, from: taken - head.count)
+                    taken += length
+                    place += 2 + wireLength
+                }
             }
         }
     }
 
-    private mutating func sealRecord(_ record: UnsafeMutableRawBufferPointer) {
-        do { try cipher.encrypt(inPlace: record) } catch { preconditionFailure("nonces were counted before: \(error)") }
+    /// Seals the bytes of `head`, and after them as many of `bulk`, from `start` on, as the record has room for.
+    private mutating func sealRecord(
+        _ record: UnsafeMutableRawBufferPointer, _ head: ArraySlice<UInt8>, _ bulk: UnsafeRawBufferPointer, from start: Int
+    ) {
+        let length = record.count - CipherState.tagBytes
+        let part = UnsafeRawBufferPointer(rebasing: bulk[max(0, start)..<max(0, start) + length - head.count])
+        do throws(CryptographyError) {
+            if head.isEmpty {
+                try cipher.encrypt(part, into: record)
+            } else {
+                record.copyBytes(from: head)
+                UnsafeMutableRawBufferPointer(rebasing: record[head.count...]).copyMemory(from: part)
+                try cipher.encrypt(inPlace: record)
+            }
+        } catch { preconditionFailure("nonces were counted before: \(error)") }
         records += 1
         if records % recordsPerKey == 0 { cipher.rekey() }
-    }
-}
-
-/// The bytes of a message from first to last.
-private struct MessageBytes {
-    let head: [UInt8]
-    let bulk: ArraySlice<UInt8>
-    private var taken = 0
-
-    init(head: [UInt8], bulk: ArraySlice<UInt8>) {
-        self.head = head
-        self.bulk = bulk
-    }
-
-    var remaining: Int { head.count + bulk.count - taken }
-
-    /// Fills `output` with the next bytes, of which there are enough.
-    mutating func fill(_ output: UnsafeMutableRawBufferPointer) {
-        let fromHead = min(output.count, max(0, head.count - taken))
-        if fromHead > 0 {
-            head.withUnsafeBytes { head in
-                output.copyMemory(from: UnsafeRawBufferPointer(rebasing: head[taken..<taken + fromHead]))
-            }
-        }
-        let fromBulk = output.count - fromHead
-        if fromBulk > 0 {
-            let start = max(0, taken - head.count)
-            bulk.withUnsafeBytes { bulk in
-                UnsafeMutableRawBufferPointer(rebasing: output[fromHead...])
-                    .copyMemory(from: UnsafeRawBufferPointer(rebasing: bulk[start..<start + fromBulk]))
-            }
-        }
-        taken += output.count
     }
 }

@@ -55,6 +55,13 @@ enum Record {
     /// Put together from pieces: two bytes of length stand before it.
     case gathered([UInt8])
 
+    var byteCount: Int {
+        switch self {
+        case .inPlace(let bytes): bytes.count
+        case .gathered(let bytes): bytes.count - 2
+        }
+    }
+
     func withBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
         switch self {
         case .inPlace(let bytes): return try body(bytes)

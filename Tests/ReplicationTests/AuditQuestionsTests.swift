@@ -54,7 +54,7 @@ private final class SlowProver: PeerLink {
     }
 }
 
-@Suite("Audits of a peer") struct AuditTests {
+@Suite("Audits of a peer") struct AuditQuestionsTests {
     @Test("many packs are asked for some at a time, two questions on the way, and what is lost is named", .timeLimit(.minutes(1)))
     func pipelined() throws {
         var world = try ReplicationWorld()
