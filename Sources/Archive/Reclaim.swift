@@ -83,10 +83,6 @@ private struct Reclamation {
     private let scope: SweepScope
     private let nowSeconds: Int64
 
-    /// A pack with less than this share of its bytes alive is rewritten.
-    private static let aliveShareMin = 0.5
-    /// Packs under this share of a full one are merged, if there are two or more of a kind.
-    private static let smallShare = 0.25
     /// A quarter of the index's budget sorts marks.
     private static let marksShare = 4
 
@@ -120,8 +116,7 @@ private struct Reclamation {
         // What a backup that has not ended has stored may be all alive, or all left where it was cut off.
         let usage = try measure(marks).filter { !unfinished.contains($0.id) }
         let touchable = try whatMayBeTouched(usage, &keepers)
-        let dead = touchable.filter { $0.aliveBytes == 0 }
-        let moved = copying ? worthRewriting(touchable.filter { $0.aliveBytes > 0 && !$0.isElsewhere }) : []
+        let (dead, moved) = try whatGoes(touchable, of: snapshots, copying: copying)
         let freedBytes = dead.reduce(0) { $0 + $1.packBytes } + moved.reduce(0) { $0 + $1.packBytes - $1.aliveBytes }
         report.keptBytes = usage.reduce(0) { $0 + $1.packBytes } - freedBytes
         report.rewrittenPacks = moved.count
@@ -278,14 +273,36 @@ private struct Reclamation {
         return usage.sorted { $0.id < $1.id }
     }
 
-    private func worthRewriting(_ packs: [Usage]) -> [Usage] {
-        let small = Int(Double(store.plan.packBytes) * Reclamation.smallShare)
-        let smallOnes = packs.filter { $0.packBytes < small }
-        return packs.filter { pack in
-            Double(pack.aliveBytes) < Double(pack.packBytes) * Reclamation.aliveShareMin
-                && pack.packBytes - pack.aliveBytes > 64 << 10
-                || pack.packBytes < small && smallOnes.count >= 8
+    /// What is let go of as a whole, and what is rewritten. Without `copying` nothing is, and all that is dead goes.
+    private func whatGoes(
+        _ packs: [Usage], of snapshots: [SnapshotID], copying: Bool
+    ) throws(ArchiveError) -> (dead: [Usage], moved: [Usage]) {
+        let chosen = SweepRules(packBytes: store.plan.packBytes).choose(
+            packs.map { SweepCandidate(packBytes: $0.packBytes, aliveBytes: $0.aliveBytes, isElsewhere: $0.isElsewhere) })
+        let dead = chosen.dead.map { packs[$0] }
+        guard copying else { return (dead, []) }
+        let sparse = chosen.sparse.map { packs[$0] }
+        let merged = chosen.merged.map { packs[$0] }
+        let wasted = dead + sparse
+        if scope == .ownTurn, !wasted.isEmpty {
+            // Lists that a merge changes anyway cost nothing more.
+            let lists = try self.snapshots(snapshots, naming: wasted).subtracting(try self.snapshots(snapshots, naming: merged))
+            let freedBytes = wasted.reduce(0) { $0 + $1.packBytes - $1.aliveBytes }
+            guard SweepRules.isWorth(freedBytes: freedBytes, lists: lists.count) else { return ([], merged) }
         }
+        return (dead, (sparse + merged).sorted { $0.id < $1.id })
+    }
+
+    /// The snapshots whose list names one of these packs.
+    private func snapshots(_ snapshots: [SnapshotID], naming packs: [Usage]) throws(ArchiveError) -> Set<SnapshotID> {
+        guard !packs.isEmpty else { return [] }
+        let wanted = Set(packs.map(\.id))
+        var affected: Set<PageID> = []
+        try forEachPage(of: snapshots) { page, packs in if !wanted.isDisjoint(with: packs) { affected.insert(page) } }
+        return Set(
+            snapshots.filter { id in
+                (try? store.vault.snapshotRecord(id))?.pages.contains { affected.contains($0.id) } == true
+            })
     }
 
     /// Copies the living chunks of these packs, sealed as they are, into new packs; these, in order.

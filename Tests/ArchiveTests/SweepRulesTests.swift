@@ -1,0 +1,72 @@
+import Archive
+import Testing
+
+@Suite("What a sweep rewrites") struct SweepRulesTests {
+    private let rules = SweepRules(packBytes: 16 << 20)
+
+    private func alive(_ bytes: Int) -> SweepCandidate { SweepCandidate(packBytes: bytes, aliveBytes: bytes - 100) }
+
+    @Test("small packs are merged when there are eight of about a size, and not before; large ones never")
+    func classes() {
+        let sizes = [3 << 20, 1 << 20, 100_000, 10_000, 900, 200]
+        #expect(rules.choose(sizes.flatMap { size in (0..<4).map { _ in alive(size) } }).merged == Array(0..<8) + Array(16..<24))
+        #expect(rules.choose((0..<7).map { _ in alive(30_000) }).merged == [])
+        #expect(rules.choose((0..<8).map { _ in alive(30_000) }).merged == Array(0..<8))
+        #expect(rules.choose((0..<40).map { _ in alive(5 << 20) }).merged == [])
+    }
+
+    @Test("what is dead goes, what mostly is is rewritten, and what only peers have is never rewritten")
+    func kinds() {
+        let packs = [
+            SweepCandidate(packBytes: 9 << 20, aliveBytes: 0), SweepCandidate(packBytes: 9 << 20, aliveBytes: 4 << 20),
+            SweepCandidate(packBytes: 9 << 20, aliveBytes: 5 << 20), SweepCandidate(packBytes: 90_000, aliveBytes: 40_000),
+            SweepCandidate(packBytes: 9 << 20, aliveBytes: 0, isElsewhere: true),
+            SweepCandidate(packBytes: 9 << 20, aliveBytes: 1 << 20, isElsewhere: true),
+        ]
+        let chosen = rules.choose(packs)
+        #expect(chosen.dead == [0, 4] && chosen.sparse == [1] && chosen.merged == [])
+    }
+
+    /// A year of backups, each of a small pack, and a sweep each day. Lists are what costs: a snapshot's changes when a pack on it goes.
+    @Test("a year of hourly backups gives each snapshot few new lists, and moves each byte few times")
+    func year() {
+        struct Pack {
+            var bytes: Int
+            /// The first snapshot that names it, as all later ones do.
+            var since: Int
+        }
+        var (packs, snapshots, lists, moved, made, most) = ([Pack](), 0, 0, 0, 0, 0)
+        for _ in 0..<365 {
+            for hour in 0..<24 {
+                let bytes = 4_000 + hour * 300
+                packs.append(Pack(bytes: bytes, since: snapshots))
+                made += bytes
+                snapshots += 1
+            }
+            let merged = rules.choose(packs.map { alive($0.bytes) }).merged
+            guard let first = merged.map({ packs[$0].since }).min() else { continue }
+            lists += snapshots - first
+            var rest = merged.reduce(0) { $0 + packs[$1].bytes }
+            moved += rest
+            packs = packs.indices.filter { !merged.contains($0) }.map { packs[$0] }
+            while rest > 0 {
+                packs.append(Pack(bytes: min(rest, 16 << 20), since: first))
+                rest -= 16 << 20
+            }
+            most = max(most, packs.count { $0.bytes < 4 << 20 })
+        }
+        // With all small packs merged whenever there are eight, both are 12.4: each day again, until there are 4 MiB.
+        #expect(Double(lists) / Double(snapshots) < 3, "\(lists) lists of \(snapshots) snapshots")
+        #expect(Double(moved) / Double(made) < 3, "\(moved) of \(made) bytes")
+        #expect(most <= 4 * 7, "\(most)")
+    }
+
+    @Test("lists are changed for what is dead when that frees more than they cost")
+    func worth() {
+        #expect(SweepRules.isWorth(freedBytes: 1, lists: 0))
+        #expect(!SweepRules.isWorth(freedBytes: 3000, lists: 1))
+        #expect(!SweepRules.isWorth(freedBytes: 1 << 20, lists: 100))
+        #expect(SweepRules.isWorth(freedBytes: 2 << 20, lists: 100))
+        #expect(!SweepRules.isWorth(freedBytes: .max, lists: .max))
+    }
+}
