@@ -5,7 +5,8 @@ package import BackupFormat
 /// It goes through the addresses in order, begins with the next when one has failed or has taken ``stagger`` without an answer, and
 /// begins again after a random part of a time that doubles with each round that failed ("full jitter": so nodes that
 /// lost each other at one moment do not come back at one moment). An address at which another node has answered is left out of rounds
-/// for a time that doubles each time: a device that was replaced, or whose address went to somebody else, is not dialled there for ever.
+/// for a time that doubles each time: a device that was replaced, or whose address went to somebody else, is not dialled there for ever. So is
+/// one where the peer itself refused.
 package struct DialPlan {
     /// Between the beginnings of two attempts of one round.
     package static let stagger = Duration.milliseconds(300)
@@ -29,6 +30,8 @@ package struct DialPlan {
         case failed(PeerAddress)
         /// An attempt came to another node than the peer, or to a program that speaks otherwise.
         case otherPeer(PeerAddress)
+        /// The peer was there, and does not know this node, as after it was blocked.
+        case refused(PeerAddress)
         /// There is a session with the peer, whoever dialled.
         case connected
         /// There is none any more.
@@ -56,8 +59,8 @@ package struct DialPlan {
     /// When the next address of this round, or the next round, begins.
     private var nextAt: Duration?
     private var roundBeganAt: Duration?
-    /// Where another node has answered: how often in a row, and when it is tried again.
-    private var strangers: [PeerAddress: (times: Int, until: Duration)] = [:]
+    /// Where another node has answered, or the peer has refused: how often in a row, and when it is tried again.
+    private var strangers: [PeerAddress: (times: Int, until: Duration, isRefusal: Bool)] = [:]
 
     package init() {}
 
@@ -69,11 +72,16 @@ package struct DialPlan {
         case .candidates(let addresses): return take(addresses, now)
         case .failed(let address): return attemptFailed(address, now, &random)
         case .otherPeer(let address):
-            if inFlight.contains(address) { noteStranger(address, now, &random) }
+            if inFlight.contains(address) { noteStranger(address, isRefusal: false, now, &random) }
+            return attemptFailed(address, now, &random)
+        case .refused(let address):
+            // It may be about to learn who this is: at first it is asked again soon.
+            if inFlight.contains(address) { noteStranger(address, isRefusal: true, now, &random) }
             return attemptFailed(address, now, &random)
         case .connected:
             isConnected = true
             connectedAt = now
+            strangers = strangers.filter { !$0.value.isRefusal }
             return abandonAll()
         case .lost:
             guard isConnected else { return [] }
@@ -129,12 +137,13 @@ package struct DialPlan {
     }
 
     private mutating func noteStranger(
-        _ address: PeerAddress, _ now: Duration, _ random: inout some RandomNumberGenerator
+        _ address: PeerAddress, isRefusal: Bool, _ now: Duration, _ random: inout some RandomNumberGenerator
     ) {
+        let base = isRefusal ? DialPlan.backoffBase : DialPlan.strangerBase
         let times = strangers[address]?.times ?? 0
-        let longest = min(DialPlan.strangerMax, DialPlan.strangerBase * (1 << min(times, 16)))
+        let longest = min(DialPlan.strangerMax, base * (1 << min(times, 16)))
         let half = longest.components.seconds * 500
-        strangers[address] = (times + 1, now + .milliseconds(half + Int64.random(in: 0...half, using: &random)))
+        strangers[address] = (times + 1, now + .milliseconds(half + Int64.random(in: 0...half, using: &random)), isRefusal)
     }
 
     private mutating func tick(_ now: Duration) -> [Effect] {

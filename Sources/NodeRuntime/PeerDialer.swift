@@ -58,7 +58,12 @@ final class PeerDialer: @unchecked Sendable {
             // An attempt that was abandoned has no say in what came after it.
             guard !isStopped, attempts[address] === attempt else { return }
             attempts[address] = nil
-            handle(error.isOfAnother ? .otherPeer(address) : .failed(address))
+            switch error.code {
+            // What answers there is not the peer, or not the program that this one speaks to: that seldom changes within minutes.
+            case .otherPeer, .otherVersion, .notThisProtocol: handle(.otherPeer(address))
+            case .notWelcome: handle(.refused(address))
+            default: handle(.failed(address))
+            }
         }
     }
 
@@ -70,9 +75,4 @@ final class PeerDialer: @unchecked Sendable {
             self?.handle(.tick)
         }
     }
-}
-
-extension PeerProtocolError {
-    /// What answers there is not the peer, or not the program that this one speaks to: that seldom changes within minutes.
-    fileprivate var isOfAnother: Bool { [.otherPeer, .otherVersion, .notThisProtocol].contains(code) }
 }

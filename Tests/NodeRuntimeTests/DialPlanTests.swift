@@ -76,6 +76,24 @@ struct DialPlanTests {
         #expect(plan.deadline.map { $0 <= now + .seconds(5) } == true)
     }
 
+    @Test("a peer that refuses this node, as after it was blocked, is soon asked again, and not every few minutes for ever")
+    func refused() {
+        var plan = DialPlan()
+        var random = Choices(seed: 5)
+        _ = plan.handle(.candidates([address(1)]), at: .zero, using: &random)
+        var (now, dials) = (Duration.zero, [Duration]())
+        while let deadline = plan.deadline ?? (dials.isEmpty ? .zero : nil), deadline < .seconds(2 * 86_400) {
+            now = max(now, deadline)
+            if plan.inFlight.isEmpty, plan.handle(.tick, at: now, using: &random).isEmpty { continue }
+            dials.append(now)
+            _ = plan.handle(.refused(address(1)), at: now, using: &random)
+        }
+        // Five within a minute; then once in half an hour to an hour.
+        #expect(dials.count { $0 < .seconds(60) } >= 5, "\(dials)")
+        let later = dials.count { $0 >= .seconds(86_400) }
+        #expect(later >= 23 && later <= 49, "\(later)")
+    }
+
     @Test("an address at which another node answers, as after a device was replaced, is not dialled every few minutes for ever")
     func strangers() {
         var plan = DialPlan()

@@ -20,6 +20,7 @@ final class Dialer: @unchecked Sendable {
     private var choices: SplitMix64
 
     private static let pauseMax: UInt64 = 300_000_000_000
+    private static let refusedBase: UInt64 = 1_000_000_000
     private static let strangerBase: UInt64 = 60_000_000_000
     private static let strangerMax: UInt64 = 3600_000_000_000
 
@@ -68,8 +69,9 @@ final class Dialer: @unchecked Sendable {
                 case .success:
                     wanted[peer]?.failures = 0
                     wanted[peer]?.strangers = 0
-                case .failure(let error) where [.otherPeer, .otherVersion, .notThisProtocol].contains(error.code):
-                    let longest = min(Dialer.strangerMax, Dialer.strangerBase << UInt64(min(found.strangers, 6)))
+                case .failure(let error) where [.otherPeer, .otherVersion, .notThisProtocol, .notWelcome].contains(error.code):
+                    let base = error.code == .notWelcome ? Dialer.refusedBase : Dialer.strangerBase
+                    let longest = min(Dialer.strangerMax, base << UInt64(min(found.strangers, 16)))
                     wanted[peer]?.strangers += 1
                     dial(peer, after: longest / 2 + choices.next() % (longest / 2))
                 case .failure:
