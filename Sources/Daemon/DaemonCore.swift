@@ -55,7 +55,7 @@ package final class DaemonCore: Sendable {
     let log: @Sendable (String) -> Void
     let state: ConditionLock<State>
     private let currentBasis: Mutex<SessionBasis>
-    private let saving = Mutex(())
+    let saving = Mutex(())
     let backups = Mutex(SourceBackups())
     /// Of packs that only peers have.
     let elsewhereBytes = Atomic<Int>(0)
@@ -64,6 +64,9 @@ package final class DaemonCore: Sendable {
     /// Had from reading or changing the book until all has followed it, so that an earlier book never comes after a later one.
     private let booking = Mutex(())
     private let dialling = Mutex<Dialling?>(nil)
+    /// What peers have said to have committed since this node started, proven or not: what a session has brought before it broke is not
+    /// brought again by the next.
+    let said = Mutex<[DeviceID: [SnapshotID: UInt64]]>([:])
 
     struct State {
         var roster: Roster
@@ -82,6 +85,8 @@ package final class DaemonCore: Sendable {
         var nudges: [ObjectIdentifier: Int] = [:]
         /// Raised with each of both.
         var news = 0
+        /// Snapshots of this node's owner that peers have committed here.
+        var brought = 0
         /// How far each session has come with that.
         var finished: [ObjectIdentifier: Int] = [:]
         /// Backups that run in other processes and have told so.
@@ -169,7 +174,12 @@ package final class DaemonCore: Sendable {
     /// A peer has changed a vault here. What it did for this node's own owner goes on to others.
     private func noteChange(_ change: VaultChange) {
         switch change {
-        case .committed(let owner, _): if owner == self.owner { poke() }
+        case .committed(let owner, _):
+            guard owner == self.owner else { return }
+            state.withLock { state in
+                state.brought += 1
+                state.poke()
+            }
         case .forgotten(let owner, let bytes):
             guard owner == self.owner, let order = bytes.withUnsafeBytes({ try? ForgetOrder(decoding: $0) }) else { return }
             do throws(NodeError) { try orders.add(order) } catch { log("\(error)") }
@@ -273,7 +283,7 @@ package final class DaemonCore: Sendable {
 
     func reloadBookIfChanged() {
         booking.withLock { _ in
-            guard let book = try? bookFile.read(), state.withLock({ $0.roster.book != book }) else { return }
+            guard let book = try? bookFile.read(), state.read({ $0.roster.book != book }) else { return }
             take(book)
         }
     }
@@ -289,6 +299,8 @@ package final class DaemonCore: Sendable {
             let changed = state.sessions.filter { state.isOutdated($0) }
             return (changed.filter(\.isPaired), changed.filter { !$0.isPaired })
         }
+        let known = Set(book.devices.map(\.certificate.device))
+        said.withLock { said in said = said.filter { known.contains($0.key) } }
         let (now, owner) = (now, owner)
         currentBasis.withLock { basis in
             basis.acquaintances = book.acquaintances(owner: owner)
@@ -347,38 +359,13 @@ package final class DaemonCore: Sendable {
         }
     }
 
-    // MARK: Replicas
-
-    func updateReplica(_ device: DeviceID, _ body: (inout Replica) -> Void) {
-        state.withLock { $0.updateReplica(device, body) }
-    }
-
-    /// Tells of something that a peer is in the way of, unless that was said last.
-    func complain(_ device: DeviceID, _ text: String) {
-        let isNews = state.withLock { $0.complaints.updateValue(text, forKey: device) != text }
-        if isNews { log(text) }
-    }
-
-    /// Writes the table if it has changed: the latest comes last, whoever calls.
-    package func saveReplicas() {
-        saving.withLock { _ in
-            let table = state.withLock { state in
-                defer { state.areReplicasUnsaved = false }
-                return state.areReplicasUnsaved ? state.replicas : nil
-            }
-            guard let table else { return }
-            // A cache: without it the peers are asked again.
-            do { try table.write(home.disk, directory: home.ledgerDirectory) } catch { log("\(error)") }
-        }
-    }
-
     // MARK: Discovery
 
     func announcement() -> Announcement {
         let free = (try? home.disk.freeBytes(home.vaultDirectory)) ?? 0
         let spare = max(0, free - configuration.reserveBytes)
         return Announcement(
-            id: keys.identity.key.id, port: state.withLock { $0.listening?.port } ?? 0, role: configuration.role,
+            id: keys.identity.key.id, port: state.read { $0.listening?.port } ?? 0, role: configuration.role,
             freeBytes: configuration.role == .publisher ? 0 : UInt64(spare),
             name: keys.identity.certificate?.name ?? machineName())
     }

@@ -22,6 +22,8 @@ package final class PeerSession: Sendable {
         /// The peer has made its offer to this node; what came with its hello was for anyone.
         var hasOffered = false
         var announcements = AnnouncementBudget()
+        /// When this node's offer was said last, in nanoseconds of the monotonic clock.
+        var announcedAt: UInt64 = 0
         /// Threads that work for the session.
         var threads = 0
 
@@ -189,8 +191,11 @@ package final class PeerSession: Sendable {
 
     // MARK: Offers
 
+    /// What nothing hangs on, such as how much is in use, is said again after so long: while packs come it changes with each of them.
+    private static let smallNewsNanoseconds: UInt64 = 30_000_000_000
+
     /// Tells the peer what this node offers and wants, if that has changed; again until both sides' words agree.
-    func renewOffer(freeBytes: UInt64, wantedBytes: UInt64) {
+    package func renewOffer(freeBytes: UInt64, wantedBytes: UInt64) {
         guard isPaired, let owner = connection.peer.certificate?.owner else { return }
         let usage = core.service.usage(of: owner)
         let quota: UInt64
@@ -203,18 +208,38 @@ package final class PeerSession: Sendable {
             role: role, free: freeBytes, reserve: UInt64(core.configuration.reserveBytes), quota: quota,
             used: usage?.usedBytes ?? 0, wanted: role == .persister ? 0 : wantedBytes, generation: usage?.generation ?? 0)
         let now = monotonicNanoseconds()
-        let isChanged = state.withLock { state in
+        let (isChanged, isNews) = state.withLock { state in
+            let before = state.mine.map { _ in state.agreement }
             offer.granted = state.mine?.granted ?? 0
             // Granting what follows may lead to what follows from that: it settles in two steps.
             for _ in 0..<2 { offer.granted = negotiate(mine: offer, theirs: state.theirs).storedHere }
             // What must wait is found changed again the next time.
-            guard state.mine != offer, state.announcements.take(at: now) else { return false }
+            guard state.mine != offer else { return (false, false) }
+            if let mine = state.mine, mine.saysNearly(the: offer), negotiate(mine: offer, theirs: state.theirs) == before,
+                now - state.announcedAt < PeerSession.smallNewsNanoseconds
+            {
+                return (false, false)
+            }
+            guard state.announcements.take(at: now) else { return (false, false) }
             state.mine = offer
-            return true
+            state.announcedAt = now
+            return (true, state.agreement != before)
         }
         guard isChanged else { return }
         connection.announce(offer)
-        core.offersChanged(self)
+        // What is kept here for others grows with each pack that comes: as long as both agree on the same, that is no reason to look
+        // through everything.
+        if isNews { core.offersChanged(self) }
+    }
+}
+
+extension Offer {
+    /// Whether the other differs in what is free, in use and wanted alone, and wants something as this one does or does not.
+    fileprivate func saysNearly(the other: Offer) -> Bool {
+        guard (wanted == 0) == (other.wanted == 0) else { return false }
+        var other = other
+        (other.free, other.used, other.wanted) = (free, used, wanted)
+        return self == other
     }
 }
 

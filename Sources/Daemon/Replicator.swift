@@ -31,11 +31,13 @@ struct Replicator {
     func run() {
         guard let device = session.device else { return }
         /// What has been dealt with.
-        var (pokes, nudges) = (-1, -1)
+        var (pokes, nudges, brought) = (-1, -1, core.state.read { $0.brought })
         var ahead: Set<PackID> = []
         var pause = core.pace.roundMilliseconds
         var failures = 0
-        while let wake = next(after: pokes, nudges, milliseconds: pause) {
+        while let first = next(after: pokes, nudges, milliseconds: pause) {
+            core.awaitQuiet(session, after: &brought)
+            let wake = first.isBackupRunning ? first : core.state.read { look(at: $0) }
             // Another session with the same peer may be at it, and about to end.
             guard core.claim(device, session) else { continue }
             pause = core.pace.roundMilliseconds
@@ -74,22 +76,26 @@ struct Replicator {
 
     /// Waits until there may be something to do; nil when the session is over.
     private func next(after pokes: Int, _ nudges: Int, milliseconds: Int) -> Wake? {
-        func wake(_ state: DaemonCore.State) -> Wake {
-            let nudges = state.nudges[ObjectIdentifier(session)] ?? 0
-            return Wake(pokes: state.pokes, nudges: nudges, isBackupRunning: state.backupsRunning > 0)
-        }
         let found = core.state.wait(milliseconds: milliseconds) { state -> Wake?? in
             if state.isStopping || session.ended != nil { return .some(nil) }
-            let found = wake(state)
+            let found = look(at: state)
             return found.pokes != pokes || found.nudges != nudges || found.isBackupRunning ? .some(found) : nil
         }
-        return found ?? core.state.read { wake($0) }
+        return found ?? core.state.read { look(at: $0) }
+    }
+
+    private func look(at state: DaemonCore.State) -> Wake {
+        let nudges = state.nudges[ObjectIdentifier(session)] ?? 0
+        return Wake(pokes: state.pokes, nudges: nudges, isBackupRunning: state.backupsRunning > 0)
     }
 
     private func note(_ error: ReplicationError, _ device: DeviceID) {
         if error.code == .noSpace { core.state.withLock { state in _ = state.full.insert(device) } }
         // In doubt nothing counts: the next proof tells.
-        if error.code == .notFound || error.code == .untrue { core.updateReplica(device) { $0.isDamaged = true } }
+        if error.code == .notFound || error.code == .untrue {
+            core.noteSaid(device, nil)
+            core.updateReplica(device) { $0.isDamaged = true }
+        }
         if error.code != .stopped, session.ended == nil { core.complain(device, "\(session.name): \(error)") }
     }
 
@@ -97,8 +103,11 @@ struct Replicator {
     private func round(_ device: DeviceID) throws(ReplicationError) {
         let relies = try reliesOnPeers()
         if !relies { try deliverOrders(device) }
-        let granted = session.agreement.storedThere
-        core.updateReplica(device) { $0.grantedBytes = granted }
+        // Until both have said what they offer, what was agreed before holds: to count nothing meanwhile would wake all others twice.
+        if session.isSettled {
+            let granted = session.agreement.storedThere
+            core.updateReplica(device) { $0.grantedBytes = granted }
+        }
         guard let share = core.share(of: session) else { return }
         let known = core.state.read { $0.replicas[device] }
         let before = progress.bytesSent
@@ -107,17 +116,23 @@ struct Replicator {
         let order: SnapshotUpload.Order = !relies ? .bySequence : isQuiet ? .newFirst : .newOnly
         /// Committed there; counted once it is proven.
         var held: [SnapshotID: UInt64] = [:]
+        let said = core.said(device, besides: known.snapshots)
+        var read: [SnapshotID: ReadRecord] = [:]
         var failure: ReplicationError?
         do throws(ReplicationError) {
             let upload = try SnapshotUpload(
                 from: core.vault, to: session.connection, progress: progress, relay: core.relay(besides: session, progress)
-            ).run(known: known.snapshots, order: order, wanted: { share.holds(replicas: core.targets[$0]) }) { id, revision in
+            ).run(known: said, order: order, wanted: { share.holds(replicas: core.targets[$0]) }) { id, revision in
                 held[id] = revision
             }
+            core.noteSaid(device, held)
+            // What was committed since has another record there.
+            read = upload.readThere.filter { held[$0.key] == $0.value.revision }
             for (snapshot, reason) in upload.refused.sorted(by: { $0.key < $1.key }) {
                 core.complain(device, "\(session.name) does not take snapshot \(snapshot): \(reason)")
             }
         } catch {
+            core.noteSaid(device, said.merging(held) { max($0, $1) })
             // What is there has to be proven, whether or not there is room for more.
             guard error.code == .noSpace else { throw error }
             held.merge(known.snapshots) { found, _ in found }
@@ -132,7 +147,7 @@ struct Replicator {
             replica.packs = state.packs
             replica.lastSeen = core.now
         }
-        try prove(device, known, held, state.generation)
+        try prove(device, known, held, state.generation, read)
         if let failure { throw failure }
         core.state.withLock { state in
             state.full.remove(device)
@@ -170,7 +185,8 @@ struct Replicator {
 
     /// Finds out whether the peer has what it said, if a proof is due: only then it counts.
     private func prove(
-        _ device: DeviceID, _ before: Replica, _ held: [SnapshotID: UInt64], _ generation: UInt64
+        _ device: DeviceID, _ before: Replica, _ held: [SnapshotID: UInt64], _ generation: UInt64,
+        _ read: [SnapshotID: ReadRecord]
     ) throws(ReplicationError) {
         guard !held.isEmpty else { return }
         var after = core.state.read { $0.replicas[device] }
@@ -192,14 +208,14 @@ struct Replicator {
         switch Proof.due(before: before, after: after, generation: generation, now: now) {
         case .none: return
         case .sample:
-            try requireReadable(new, check, device, held)
+            try requireReadable(new, check, device, read)
             let some = try check.packs(of: new).shuffled(using: &random).prefix(Replicator.samplePacks)
             if try check.audit(Array(some), seed: .random()).lost.isEmpty {
                 return core.updateReplica(device) { $0.snapshots = held }
             }
         case .whole:
             try lookForForgotten(device)
-            try requireReadable(new + old.shuffled(using: &random).prefix(Replicator.readBack), check, device, held)
+            try requireReadable(new + old.shuffled(using: &random).prefix(Replicator.readBack), check, device, read)
         }
         let packs = try check.packs(of: held.keys)
         let (missing, _) = try check.missing(of: packs)
@@ -236,10 +252,11 @@ struct Replicator {
 
     /// Throws `untrue` if the peer does not hand out what it says to have committed; that counts no more then.
     private func requireReadable(
-        _ snapshots: [SnapshotID], _ check: ReplicaCheck, _ device: DeviceID, _ held: [SnapshotID: UInt64]
+        _ snapshots: [SnapshotID], _ check: ReplicaCheck, _ device: DeviceID, _ read: [SnapshotID: ReadRecord]
     ) throws(ReplicationError) {
-        let unreadable = try check.unreadable(snapshots)
+        let unreadable = try check.unreadable(snapshots, read: read)
         guard !unreadable.isEmpty else { return }
+        core.noteSaid(device, nil)
         core.updateReplica(device) { replica in
             replica.snapshots = replica.snapshots.filter { !unreadable.contains($0.key) }
             replica.isDamaged = true

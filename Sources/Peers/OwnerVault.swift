@@ -179,7 +179,8 @@ final class OwnerVault: Sendable {
         return try body()
     }
 
-    func totals() throws(Refusal) -> VaultTotals? {
+    /// Counts packs anew after commits only if that is asked for: it lists all their folders.
+    func totals(countingPacks: Bool = true) throws(Refusal) -> VaultTotals? {
         if isOld() { markStale() }
         if owner == shared.own, isOld(after: OwnerVault.ownCountSeconds), let vault = try opened() {
             let commitSeconds = try onVault { () throws(VaultError) in try vault.commitSeconds() }
@@ -187,8 +188,8 @@ final class OwnerVault: Sendable {
         }
         guard let vault = try opened() else { return nil }
         let generation = try onVault { () throws(VaultError) in try vault.generation }
-        gate.withLock { $0.generation = generation }
-        if gate.read({ $0.arePacksUncertain }) {
+        if gate.read({ $0.generation != generation }) { gate.withLock { $0.generation = generation } }
+        if countingPacks, gate.read({ $0.arePacksUncertain }) {
             var packs = 0
             try onVault { () throws(VaultError) in try vault.forEachPack { _ throws(VaultError) in packs += 1 } }
             let counted = packs
@@ -208,7 +209,7 @@ final class OwnerVault: Sendable {
     /// As far as known.
     var lastTotals: VaultTotals {
         let usedBytes = shared.accounts.withLock { $0[owner].usedBytes }
-        return gate.withLock { gate in
+        return gate.read { gate in
             VaultTotals(
                 usedBytes: UInt64(clamping: usedBytes), packs: UInt64(clamping: gate.packs),
                 snapshots: UInt64(clamping: gate.snapshots), generation: gate.generation)
@@ -235,6 +236,7 @@ final class OwnerVault: Sendable {
 
     /// An open vault keeps buffers and files: without a session nobody needs it soon. The accounts stay.
     private func closeIfIdle() {
+        guard gate.read({ $0.sessions == 0 && $0.busy.isEmpty && $0.vault != nil }) else { return }
         gate.withLock { gate in if gate.sessions == 0, gate.busy.isEmpty { gate.vault = nil } }
     }
 

@@ -75,9 +75,10 @@ package final class VaultService: Sendable {
     }
 
     /// What is kept for an owner; nil if there is no vault. Counted anew now and then, and kept up to date in between: to the byte
-    /// for those whose vaults nobody else writes to. If the disk fails, the last that was known.
-    package func usage(of owner: OwnerID) -> VaultTotals? {
-        do throws(Refusal) { return try shared.existing(owner)?.totals() } catch {
+    /// for those whose vaults nobody else writes to; the number of packs only with `countingPacks`. If the disk fails, the last that was
+    /// known.
+    package func usage(of owner: OwnerID, countingPacks: Bool = false) -> VaultTotals? {
+        do throws(Refusal) { return try shared.existing(owner)?.totals(countingPacks: countingPacks) } catch {
             shared.note(error, "look at the vault of \(owner)")
             return shared.existing(registered: owner)?.lastTotals
         }

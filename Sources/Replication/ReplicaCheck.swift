@@ -46,8 +46,11 @@ package struct ReplicaCheck: Sendable {
 
     /// Snapshots of these whose record, or a page of whose list of packs, the peer does not hand out as it is here or later: without it the
     /// packs are of no use to whoever recovers from there. Each record and page is read back whole; a page that is lost there is sent
-    /// again first, since a peer that has the record does not ask for it.
-    package func unreadable(_ snapshots: some Sequence<SnapshotID>) throws(ReplicationError) -> [SnapshotID] {
+    /// again first, since a peer that has the record does not ask for it. What was `read` from the peer in the same round is not asked for
+    /// again.
+    package func unreadable(
+        _ snapshots: some Sequence<SnapshotID>, read: [SnapshotID: ReadRecord] = [:]
+    ) throws(ReplicationError) -> [SnapshotID] {
         #if MUTANTS
             if Mutant.skipReadBack.isOn { return [] }
         #endif
@@ -56,23 +59,25 @@ package struct ReplicaCheck: Sendable {
         for id in snapshots {
             try progress.requireGoing()
             guard let record = try? vault.snapshotRecord(id) else { continue }
-            let found: SnapshotRecord?
-            do throws(ReplicationError) { found = try peer.record(id, owner: vault.owner) } catch {
-                // A write-only device may not look at what others have made: who made it looks.
-                if error.code == .refused { continue }
-                throw error
+            var found = read[id].flatMap { $0.revision >= record.revision ? $0 : nil }
+            if found == nil {
+                do throws(ReplicationError) { found = try peer.record(id, owner: vault.owner).map { ReadRecord($0) } } catch {
+                    // A write-only device may not look at what others have made: who made it looks.
+                    if error.code == .refused { continue }
+                    throw error
+                }
             }
             guard let there = found, there.revision >= record.revision else {
                 unreadable.append(id)
                 continue
             }
             for page in there.pages {
-                if whole[page.id] == nil {
-                    var isWhole = try isReadable(page.id)
-                    if !isWhole { isWhole = try resend(page.id) }
-                    whole[page.id] = isWhole
+                if whole[page] == nil {
+                    var isWhole = try isReadable(page)
+                    if !isWhole { isWhole = try resend(page) }
+                    whole[page] = isWhole
                 }
-                if whole[page.id] == false {
+                if whole[page] == false {
                     unreadable.append(id)
                     break
                 }

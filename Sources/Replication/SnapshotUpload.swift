@@ -9,7 +9,20 @@ package struct UploadReport: Sendable, Hashable {
     package var committed: [SnapshotID: UInt64] = [:]
     /// Those that the peer refused, or that are damaged here, with the reason.
     package var refused: [SnapshotID: String] = [:]
+    /// Records that were read from the peer on the way, whole and signed: their revisions and pages.
+    package var readThere: [SnapshotID: ReadRecord] = [:]
     package var sentBytes = 0
+}
+
+/// A record as it was read from a peer.
+package struct ReadRecord: Sendable, Hashable {
+    package var revision: UInt64
+    package var pages: [PageID]
+
+    init(_ record: SnapshotRecord) {
+        revision = record.revision
+        pages = record.pages.map(\.id)
+    }
 }
 
 /// Brings the snapshots of one vault to a peer.
@@ -40,14 +53,17 @@ package struct SnapshotUpload: Sendable {
 
     /// How often a commit is tried: each time the peer may name up to ``Limits/idsMax`` packs that it misses.
     private static let commitsMax = 20_000
+    /// Records that are remembered as read: any more are read again for a proof.
+    private static let readMax = 4096
     /// How often a draft that is gone is put again.
     private static let draftsMax = 4
 
     /// Commits every snapshot there that is committed here and is not there, or not in this revision. Those that share the most with
     /// what is there come first: the oldest.
     ///
-    /// `known` are revisions that were seen there before: it saves asking for each record. `committed` is told of each snapshot that is
-    /// found or made committed there, with its revision. Of those that are not `wanted` there, only what is there is kept up to date.
+    /// `known` are revisions that were seen there before: it saves asking for each record that is no older there. `committed` is told of
+    /// each snapshot that is found or made committed there, with its revision. Of those that are not `wanted` there, only what is there
+    /// is kept up to date.
     package func run(
         known: [SnapshotID: UInt64] = [:], order: Order = .bySequence, wanted: (SnapshotID) -> Bool = { _ in true },
         committed: (SnapshotID, UInt64) -> Void = { _, _ in }
@@ -76,13 +92,22 @@ package struct SnapshotUpload: Sendable {
             try progress.requireGoing()
             var revision: UInt64?
             if there.contains(record.id) {
-                if let seen = known[record.id] {
+                if let seen = known[record.id], seen >= record.revision {
                     revision = seen
                 } else {
-                    do throws(ReplicationError) { revision = try peer.record(record.id, owner: vault.owner)?.revision } catch {
+                    // Another device may have brought this revision meanwhile: to read that is less than to commit it once more.
+                    do throws(ReplicationError) {
+                        let found = try peer.record(record.id, owner: vault.owner)
+                        // What cannot be read there is replaced, if it was there, and not made anew: it may just have been forgotten.
+                        revision = found?.revision ?? known[record.id]
+                        if report.readThere.count < SnapshotUpload.readMax {
+                            report.readThere[record.id] = found.map { ReadRecord($0) }
+                        }
+                    } catch {
                         guard error.code == .refused else { throw error }
                         // A write-only device may not look at what others have made: whoever made it brings it up to date.
-                        continue
+                        guard let seen = known[record.id] else { continue }
+                        revision = seen
                     }
                 }
             }

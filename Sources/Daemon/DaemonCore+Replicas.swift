@@ -1,0 +1,53 @@
+internal import BackupFormat
+internal import BackupNode
+internal import HostFiles
+internal import Ledger
+internal import Synchronization
+
+/// What peers have of this node's backups, as far as is known here.
+extension DaemonCore {
+    /// Which revisions of snapshots the peer is known to have committed, or to have said so. No proof of anything.
+    func said(_ device: DeviceID, besides proven: [SnapshotID: UInt64]) -> [SnapshotID: UInt64] {
+        said.withLock { proven.merging($0[device] ?? [:]) { max($0, $1) } }
+    }
+
+    /// The peer says to have these, and no others; with nil, nothing that it has said counts any more.
+    func noteSaid(_ device: DeviceID, _ snapshots: [SnapshotID: UInt64]?) { said.withLock { $0[device] = snapshots } }
+
+    func updateReplica(_ device: DeviceID, _ body: (inout Replica) -> Void) {
+        state.withLock { $0.updateReplica(device, body) }
+    }
+
+    /// Tells of something that a peer is in the way of, unless that was said last.
+    func complain(_ device: DeviceID, _ text: String) {
+        let isNews = state.withLock { $0.complaints.updateValue(text, forKey: device) != text }
+        if isNews { log(text) }
+    }
+
+    /// Writes the table if it has changed: the latest comes last, whoever calls.
+    package func saveReplicas() {
+        saving.withLock { _ in
+            let table = state.withLock { state in
+                defer { state.areReplicasUnsaved = false }
+                return state.areReplicasUnsaved ? state.replicas : nil
+            }
+            guard let table else { return }
+            // A cache: without it the peers are asked again.
+            do { try table.write(home.disk, directory: home.ledgerDirectory) } catch { log("\(error)") }
+        }
+    }
+
+    /// While peers bring one snapshot after the other, waits a little: others get them together. `brought` is how many had come when that
+    /// was looked at last.
+    func awaitQuiet(_ session: PeerSession, after brought: inout Int) {
+        for _ in 0..<DaemonCore.quietSteps {
+            let before = brought
+            brought = state.read { $0.brought }
+            guard brought != before else { return }
+            _ = state.wait(milliseconds: DaemonCore.quietMilliseconds) { $0.isStopping || session.ended != nil ? true : nil }
+        }
+    }
+
+    private static let quietMilliseconds = 1000
+    private static let quietSteps = 10
+}
