@@ -9,7 +9,7 @@ package struct CipherState: ~Copyable, Sendable {
     private static let reservedNonce = UInt64.max
 
     private var key: SecretBytes
-    let hasKey: Bool
+    private(set) var hasKey: Bool
     /// Counts the messages under all keys that this state has had.
     package private(set) var nonce: UInt64
 
@@ -26,6 +26,13 @@ package struct CipherState: ~Copyable, Sendable {
         self.key = key
         hasKey = true
         self.nonce = nonce
+    }
+
+    /// InitializeKey, in place: 32 bytes.
+    mutating func begin(key bytes: UnsafeRawBufferPointer) {
+        key.overwrite(with: bytes)
+        hasKey = true
+        nonce = 0
     }
 
     /// Whether so many more messages may be sealed.
@@ -81,12 +88,12 @@ package struct CipherState: ~Copyable, Sendable {
     /// Rekey: the new key is the encryption of 32 zero bytes under nonce 2^64 - 1. The nonce goes on counting.
     package mutating func rekey() {
         precondition(hasKey)
-        let secret = key.base
-        let next = SecretBytes(count: CipherState.keyBytes + CipherState.tagBytes) { block in
+        withUnsafeTemporaryAllocation(byteCount: CipherState.keyBytes + CipherState.tagBytes, alignment: 8) { block in
+            defer { wipe(block) }
             _ = block.initializeMemory(as: UInt8.self, repeating: 0)
-            CipherState.seal(block, nonce: CipherState.reservedNonce, associated: .empty, key: secret)
+            CipherState.seal(block, nonce: CipherState.reservedNonce, associated: .empty, key: key.base)
+            key.overwrite(with: UnsafeRawBufferPointer(rebasing: block[..<CipherState.keyBytes]))
         }
-        key = SecretBytes(copying: UnsafeRawBufferPointer(start: next.base, count: CipherState.keyBytes))
     }
 
     private static func seal(

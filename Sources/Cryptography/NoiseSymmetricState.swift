@@ -19,8 +19,8 @@ struct SymmetricState: ~Copyable, Sendable {
         withUnsafeTemporaryAllocation(byteCount: 2 * NoiseHash.hashBytes, alignment: 8) { outputs in
             defer { wipe(outputs) }
             chainingKey.withBytes { NoiseHash.hkdf(chainingKey: $0, inputKeyMaterial, into: outputs) }
-            chainingKey = SecretBytes(copying: UnsafeRawBufferPointer(rebasing: outputs[..<64]))
-            cipher = CipherState(key: SecretBytes(copying: UnsafeRawBufferPointer(rebasing: outputs[64..<96])))
+            chainingKey.overwrite(with: UnsafeRawBufferPointer(rebasing: outputs[..<64]))
+            cipher.begin(key: UnsafeRawBufferPointer(rebasing: outputs[64..<96]))
         }
     }
 
@@ -29,9 +29,9 @@ struct SymmetricState: ~Copyable, Sendable {
         withUnsafeTemporaryAllocation(byteCount: 3 * NoiseHash.hashBytes, alignment: 8) { outputs in
             defer { wipe(outputs) }
             chainingKey.withBytes { NoiseHash.hkdf(chainingKey: $0, inputKeyMaterial, into: outputs) }
-            chainingKey = SecretBytes(copying: UnsafeRawBufferPointer(rebasing: outputs[..<64]))
+            chainingKey.overwrite(with: UnsafeRawBufferPointer(rebasing: outputs[..<64]))
             mixHash(UnsafeRawBufferPointer(rebasing: outputs[64..<128]))
-            cipher = CipherState(key: SecretBytes(copying: UnsafeRawBufferPointer(rebasing: outputs[128..<160])))
+            cipher.begin(key: UnsafeRawBufferPointer(rebasing: outputs[128..<160]))
         }
     }
 

@@ -2,7 +2,7 @@ internal import CSodium
 package import BackupFormat
 
 /// Secret bytes in guarded memory: never swapped out where the system allows it, never in a core dump, zeroed at the end.
-// SAFETY: the memory is written only before `init` returns, and freed only when no one can reach it.
+// SAFETY: the memory is written only before `init` returns or by whoever has it exclusively, and freed only when no one can reach it.
 package struct SecretBytes: ~Copyable, @unchecked Sendable {
     private let pointer: UnsafeMutableRawPointer
     package let count: Int
@@ -31,6 +31,12 @@ package struct SecretBytes: ~Copyable, @unchecked Sendable {
 
     /// The start of the bytes, for libsodium's calls in this module.
     var base: UnsafePointer<UInt8> { UnsafePointer(pointer.assumingMemoryBound(to: UInt8.self)) }
+
+    /// Another secret in place of this one, of as many bytes: to get guarded memory takes six system calls.
+    mutating func overwrite(with bytes: UnsafeRawBufferPointer) {
+        precondition(bytes.count == count)
+        UnsafeMutableRawBufferPointer(start: pointer, count: count).copyMemory(from: bytes)
+    }
 
     /// A copy on the stack of the first 32 bytes (there must be as many).
     package var value: Bytes32 { withBytes { Bytes32($0) } }
