@@ -95,7 +95,8 @@ let package = Package(
                 "HostFiles", "BackupFormat", "CSodium",
             ], path: "Simulations/Simulation", swiftSettings: strict),
         .executableTarget(
-            name: "Simulate", dependencies: ["Simulation", "BackupFormat"], path: "Simulations/Simulate", swiftSettings: strict),
+            name: "Simulate", dependencies: ["Simulation", "BackupFormat"], path: "Simulations/Simulate", swiftSettings: strict,
+            linkerSettings: runtimeInside),
         .target(name: "Durability", path: "Simulations/Durability", swiftSettings: strict),
         .executableTarget(
             name: "DurabilityTable", dependencies: ["Durability"], path: "Simulations/DurabilityTable", swiftSettings: strict),
@@ -137,7 +138,7 @@ let package = Package(
             ]),
         tests("NodeLab", ["LabHarness"]),
         tests("Tidy", []),
-        tests("Simulation", ["Simulate"]),
+        tests("Simulation", []),
         tests("EndToEnd", ["CLinux"]),
         tests("Durability", ["Durability"]),
 

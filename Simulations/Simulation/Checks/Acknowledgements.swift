@@ -29,8 +29,11 @@ extension Swarm {
 
     /// The committed snapshot whose record has that hash.
     private func snapshot(of draft: ObjectID, _ owner: OwnerID, on machine: Machine) -> SnapshotID? {
-        guard let vault = vault(of: owner, on: machine) else { return nil }
-        return (try? vault.snapshots())?.first { id in
+        guard let vault = vault(of: owner, on: machine), let ids = try? vault.snapshots() else { return nil }
+        // What was committed just now is the latest by its file's time.
+        let folder = RawPath("/home/vault/\(owner.hex)/snapshots")
+        let dated = ids.map { id in (id, (try? machine.disk.status(folder.appending(id.hex)))?.modifiedSeconds ?? 0) }
+        return dated.sorted { $0.1 > $1.1 }.map(\.0).first { id in
             guard let bytes = try? vault.snapshotRecord(id).encode() else { return false }
             return bytes.withUnsafeBytes { sha256($0) } == draft.value
         }

@@ -88,10 +88,13 @@ extension Swarm {
         var open: (unprotected: String?, forgotten: String?, claim: String?) = (nil, nil, nil)
         for _ in 0..<64 {
             turns.sleep(until: turns.now + 6 * 3600 * Swarm.second)
+            let unprotected = unprotected()
+            remembering = [:]
             open = (
-                unprotected(), machines.lazy.compactMap { self.forgottenSnapshot(on: $0) }.first,
+                unprotected, machines.lazy.compactMap { self.forgottenSnapshot(on: $0) }.first,
                 machines.lazy.compactMap { self.falseClaims($0, isEnd: true).first }.first
             )
+            remembering = nil
             if open == (nil, nil, nil) {
                 // Nobody has been told of what these have lost; by now it was found out.
                 for machine in machines where damagedAt[machine.index] != nil && hidesLosses(machine) { mend(machine) }

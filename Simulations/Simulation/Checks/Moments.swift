@@ -6,10 +6,19 @@ internal import Ledger
 internal import Peers
 internal import Vault
 
+/// A snapshot on one machine's disk.
+struct SnapshotPlace: Hashable {
+    var machine: MachineIndex
+    var owner: OwnerID
+    var id: SnapshotID
+}
+
 /// What must be true at any moment, whatever goes wrong.
 extension Swarm {
     func checkNow() {
         count("checked a moment")
+        remembering = [:]
+        defer { remembering = nil }
         for machine in machines where !empty.contains(machine.index) {
             checkQuotas(machine)
             if damagedAt[machine.index] == nil { checkCommitted(machine) }
@@ -82,8 +91,16 @@ extension Swarm {
 
     /// Whether the machine's disk holds the snapshot with all its packs, each of which is there by name.
     func holds(_ machine: Machine, _ owner: OwnerID, _ id: SnapshotID, revision: UInt64 = 0) -> Bool {
-        guard let vault = vault(of: owner, on: machine), let record = try? vault.snapshotRecord(id) else { return false }
-        return record.revision >= revision && (try? vault.missingPacks(of: id))?.isEmpty == true
+        let place = SnapshotPlace(machine: machine.index, owner: owner, id: id)
+        if let known = remembering?[place] { return known.map { $0 >= revision } ?? false }
+        var found: UInt64?
+        if let vault = vault(of: owner, on: machine), let record = try? vault.snapshotRecord(id),
+            (try? vault.missingPacks(of: id))?.isEmpty == true
+        {
+            found = record.revision
+        }
+        remembering?[place] = .some(found)
+        return found.map { $0 >= revision } ?? false
     }
 
     /// The same, with every byte read and compared with the pack's id.
