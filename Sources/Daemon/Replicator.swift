@@ -36,8 +36,11 @@ struct Replicator {
         var pause = core.pace.roundMilliseconds
         var failures = 0
         while let first = next(after: pokes, nudges, milliseconds: pause) {
-            core.awaitQuiet(session, after: &brought)
-            let wake = first.isBackupRunning ? first : core.state.read { look(at: $0) }
+            var wake = first
+            if !first.isBackupRunning {
+                core.awaitQuiet(session, after: &brought)
+                wake = core.state.read { look(at: $0) }
+            }
             // Another session with the same peer may be at it, and about to end.
             guard core.claim(device, session) else { continue }
             pause = core.pace.roundMilliseconds
@@ -116,7 +119,8 @@ struct Replicator {
         let order: SnapshotUpload.Order = !relies ? .bySequence : isQuiet ? .newFirst : .newOnly
         /// Committed there; counted once it is proven.
         var held: [SnapshotID: UInt64] = [:]
-        let said = core.said(device, besides: known.snapshots)
+        // Where packs are with peers only, orders to forget go out on what is held there: that has to have been proven, or read just now.
+        let said = relies ? known.snapshots : core.said(device, besides: known.snapshots)
         var read: [SnapshotID: ReadRecord] = [:]
         var failure: ReplicationError?
         do throws(ReplicationError) {

@@ -210,10 +210,12 @@ package final class RealDiskFile: DiskFile, @unchecked Sendable {
             let count = linux_pread(second, start + done, buffer.count - done, Int64(offset + done))
             guard count >= 0 else { return nil }
             done += Int(count)
-            // Only at its end does a file give less than whole blocks.
+            // The end of the file, or of what some file systems give at once: what is left is read by way of the page cache.
             if count == 0 || !isAligned(start, offset, done) { break }
         }
-        return done
+        guard done < buffer.count else { return done }
+        let rest = linux_pread_full(descriptor, start + done, buffer.count - done, Int64(offset + done))
+        return rest < 0 ? nil : done + Int(rest)
     }
 
     package func write(at offset: Int, _ bytes: UnsafeRawBufferPointer) throws(HostFilesError) {
