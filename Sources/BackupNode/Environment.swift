@@ -18,7 +18,9 @@ package struct Environment: Sendable {
     /// That of this process.
     package static func current() -> Environment {
         var values: [String: [UInt8]] = [:]
-        for name in ["BAKARE_HOME", "HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "STATE_DIRECTORY", "CONFIGURATION_DIRECTORY"] {
+        for name in [
+            "BAKARE_HOME", "HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "STATE_DIRECTORY", "CONFIGURATION_DIRECTORY", "TMPDIR",
+        ] {
             if let value = getenv(name) { values[name] = bytes(value) }
         }
         var buffer = [CChar](repeating: 0, count: 1 << 16)

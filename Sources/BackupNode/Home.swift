@@ -28,16 +28,19 @@ package struct Home: Sendable {
     /// The `bakare.toml` in force, and whether a flag names it.
     package var configurationFile: RawPath
     package var configurationIsNamed: Bool
+    /// Where what lasts as long as a command goes if the home's disk cannot be written.
+    package var temporaryFolder: RawPath
     package let disk: any Disk
 
     package init(
         directory: RawPath, source: Source, configurationFile: RawPath, configurationIsNamed: Bool = false,
-        disk: any Disk = RealDisk()
+        temporaryFolder: RawPath = "/tmp", disk: any Disk = RealDisk()
     ) {
         self.directory = directory
         self.source = source
         self.configurationFile = configurationFile
         self.configurationIsNamed = configurationIsNamed
+        self.temporaryFolder = temporaryFolder
         self.disk = disk
     }
 
@@ -58,12 +61,14 @@ extension Home {
     package static func locate(
         home: RawPath?, configuration: RawPath?, environment: Environment, disk: any Disk = RealDisk()
     ) throws(NodeError) -> Home {
+        // A relative path would mean another place in each folder; the XDG rules say to ignore one.
+        func absolute(_ name: String) -> RawPath? { environment[name].flatMap { $0.bytes.first == 0x2f ? $0 : nil } }
         func make(_ directory: RawPath, _ source: Source, _ configurationDirectory: RawPath) -> Home {
             let named = configuration.map { environment.existing($0) }
             return Home(
                 directory: directory, source: source,
                 configurationFile: named ?? configurationDirectory.appending("bakare.toml"), configurationIsNamed: named != nil,
-                disk: disk)
+                temporaryFolder: absolute("TMPDIR") ?? "/tmp", disk: disk)
         }
         if let home {
             guard !home.bytes.isEmpty else { throw NodeError(.usage, "--home", "the folder's name is empty") }
@@ -79,8 +84,6 @@ extension Home {
         }
         let service = make("/var/lib/bakare", .service, "/etc/bakare")
         if environment.userID == 0, service.exists { return service }
-        // A relative path would mean another home in each folder; the XDG rules say to ignore one.
-        func absolute(_ name: String) -> RawPath? { environment[name].flatMap { $0.bytes.first == 0x2f ? $0 : nil } }
         guard let user = absolute("HOME") else {
             throw NodeError(
                 .home, "find the home folder",

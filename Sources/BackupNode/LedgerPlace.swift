@@ -9,8 +9,7 @@ final class LedgerPlace: Sendable {
     private let disk: any Disk
     private let isTemporary: Bool
 
-    /// `temporaryFolder` is where other temporary files go.
-    init(_ home: Home, temporaryFolder: RawPath = "/tmp") throws(HostFilesError) {
+    init(_ home: Home) throws(HostFilesError) {
         disk = home.disk
         do throws(HostFilesError) {
             try disk.makeDirectories(home.ledgerDirectory.appending("index"))
@@ -19,7 +18,7 @@ final class LedgerPlace: Sendable {
             isTemporary = false
         } catch {
             guard error.code == .readOnly else { throw error }
-            directory = temporaryFolder.appending("bakare-ledger-\(hexadecimal(Bytes32.random().bytes.prefix(16)))")
+            directory = home.temporaryFolder.appending("bakare-ledger-\(hexadecimal(Bytes32.random().bytes.prefix(16)))")
             isTemporary = true
             try disk.makeDirectory(directory)
         }
