@@ -60,7 +60,8 @@ package struct MerkleTree: Sendable {
         }
     }
 
-    private func top(_ span: Range<Int>) -> Bytes32 {
+    /// The hash over some leaves, at least one, that are a subtree.
+    func top(_ span: Range<Int>) -> Bytes32 {
         if span.count == 1 { return leaves[span.lowerBound] }
         let middle = MerkleTree.split(span)
         return MerkleTree.node(top(span.lowerBound..<middle), top(middle..<span.upperBound))

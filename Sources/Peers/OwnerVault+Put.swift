@@ -189,10 +189,11 @@ extension OwnerVault {
             let id = PackID(key.id.value)
             do throws(VaultError) {
                 let before = try vault.fileBytes(id)
-                try vault.storeVerified(pack: id, bytes: bytes, replacing: true)
+                let tree = try vault.storeVerified(pack: id, bytes: bytes, replacing: true)
                 change = (try vault.fileBytes(id) ?? 0) - (before ?? 0)
                 if before == nil { gate.withLock { $0.packs += 1 } }
                 try vault.sync()
+                shared.arrived.withLock { $0.add(id, MerkleOutline(tree)) }
             } catch {
                 isSettled = error.code == .rejected
                 throw error.code == .rejected ? mismatch : Refusal(error)

@@ -130,7 +130,8 @@ extension OwnerVault {
     }
 
     /// A leaf of each pack with the proof that leads to its id; nothing of one that is not there or not whole. Each pack is read to its
-    /// end: memory is one piece of it. Gives up between two packs once the session is over.
+    /// end, but for one that has just come: of that, the first time, 1 MiB. Memory is one such piece. Gives up between two packs once the
+    /// session is over.
     func samples(_ audit: Audit, isEnded: () -> Bool) throws(Refusal) -> [UInt8] {
         let vault = try opened()
         var samples: [UInt8] = []
@@ -147,6 +148,11 @@ extension OwnerVault {
             guard total > 0, total <= Limits.packBytesMax else { return nil }
             let number = audit.leaf(of: pack, leafCount: MerkleTree.leafCount(total))
             let range = number * Limits.leafBytes..<min(total, (number + 1) * Limits.leafBytes)
+            if let outline = shared.arrived.withLock({ $0.take(pack) }), outline.byteCount == total,
+                let sample = try sample(pack, leaf: number, range, outline, vault)
+            {
+                return sample
+            }
             var leaf: [UInt8] = []
             // Pieces begin at leaves.
             let tree = try vault.tree(of: pack) { offset, piece in
@@ -160,5 +166,16 @@ extension OwnerVault {
             if error.code == .notFound || error.code == .damaged || error.code == .elsewhere { return nil }
             throw Refusal(error)
         }
+    }
+
+    /// The sample from the leaf's piece alone; nil if that is not what came.
+    private func sample(
+        _ pack: PackID, leaf number: Int, _ range: Range<Int>, _ outline: MerkleOutline, _ vault: Vault
+    ) throws(VaultError) -> [UInt8]? {
+        let piece = outline.piece(of: number)
+        let bytes = try vault.packPart(pack, piece)
+        guard let proof = bytes.withUnsafeBytes({ outline.proof(of: number, in: $0) }) else { return nil }
+        let leaf = bytes[range.lowerBound - piece.lowerBound..<range.upperBound - piece.lowerBound]
+        return AuditSample.encode(packBytes: outline.byteCount, leaf: Array(leaf), proof: proof)
     }
 }

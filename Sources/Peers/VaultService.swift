@@ -134,6 +134,7 @@ final class ServiceState: Sendable {
     /// Places for threads that encode and write packs: each takes buffers of its own, and more would only wait for the disk.
     let writers = ByteBudget(4)
     let accounts = Mutex(SpaceAccounts())
+    let arrived = Mutex(ArrivedPacks())
     let listener = Mutex(ChangeListener())
     private let reserveBytes: @Sendable () -> UInt64
     private let log: @Sendable (String) -> Void

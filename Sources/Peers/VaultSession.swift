@@ -110,7 +110,11 @@ package final class VaultSession: Sendable {
             let (place, certificate) = try paired()
             guard trust == .own || certificate.permissions.contains(.forget) else { throw lacking("forget") }
             return (.swept(try place.sweepForPeer()), [])
-        case .audit(let audit): return (.samples, try paired().place.samples(audit, isEnded: { isEnded }))
+        case .audit(let audit):
+            // What turns out not to be whole is taken anew.
+            let keys = Set(audit.packs.map { ObjectKey(kind: .pack, id: ObjectID($0.value)) })
+            state.withLock { state in state.durable.removeAll { keys.contains($0.key) } }
+            return (.samples, try paired().place.samples(audit, isEnded: { isEnded }))
         }
     }
 

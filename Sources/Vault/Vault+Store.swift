@@ -1,5 +1,5 @@
 package import BackupFormat
-internal import Cryptography
+package import Cryptography
 internal import HostFiles
 
 extension Vault {
@@ -18,16 +18,21 @@ extension Vault {
         return try store(.pack(pack), bytes, replacing: replacing)
     }
 
-    /// Stores a pack that came from elsewhere; `rejected` if its bytes are not those that its id names.
+    /// Stores a pack that came from elsewhere; `rejected` if its bytes are not those that its id names. Returns their hash tree.
     @discardableResult
-    package func storeVerified(pack: PackID, bytes: UnsafeRawBufferPointer, replacing: Bool = false) throws(VaultError) -> Bool {
+    package func storeVerified(pack: PackID, bytes: UnsafeRawBufferPointer, replacing: Bool = false) throws(VaultError)
+        -> MerkleTree
+    {
+        let rejected = VaultError(.rejected, "store", "pack \(pack)", detail: "its bytes are not those that its name says")
+        guard bytes.count <= Limits.packBytesMax else { throw rejected }
+        let tree = MerkleTree(hashing: bytes)
+        var isRight = tree.packID == pack
         #if MUTANTS
-            if Mutant.storeUnverified.isOn { return try store(.pack(pack), bytes, replacing: replacing) }
+            if Mutant.storeUnverified.isOn { isRight = true }
         #endif
-        guard bytes.count <= Limits.packBytesMax, MerkleTree(hashing: bytes).packID == pack else {
-            throw VaultError(.rejected, "store", "pack \(pack)", detail: "its bytes are not those that its name says")
-        }
-        return try store(.pack(pack), bytes, replacing: replacing)
+        guard isRight else { throw rejected }
+        _ = try store(.pack(pack), bytes, replacing: replacing)
+        return tree
     }
 
     /// Stores a page of a pack list, as it is encoded. Returns its id. Its name is durable after ``sync()``.

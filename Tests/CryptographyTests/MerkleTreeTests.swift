@@ -43,6 +43,30 @@ struct MerkleTreeTests {
         #expect(pieced.byteCount == bytes.count)
     }
 
+    @Test("an outline proves every leaf as the whole tree does, from the bytes of its piece alone, and from no others")
+    func outlines() throws {
+        var choices = Choices(seed: 8)
+        let piece = 1 << 20
+        for byteCount in [
+            1, 4096, 5000, piece - 1, piece, piece + 1, 2 * piece, 2 * piece + 4097, 3 * piece, 4 * piece + 9, 5 * piece,
+        ] {
+            let bytes = choices.bytes(byteCount)
+            let tree = bytes.withUnsafeBytes { MerkleTree(hashing: $0) }
+            let outline = MerkleOutline(tree)
+            #expect(outline.byteCount == byteCount)
+            let ends = [0, 1, 255, 256, 257, tree.leaves.count - 1].filter { $0 < tree.leaves.count }
+            for leaf in ends + (0..<8).map({ _ in choices.below(tree.leaves.count) }) {
+                let range = outline.piece(of: leaf)
+                #expect(range.count <= piece && range.contains(leaf * 4096))
+                var part = Array(bytes[range])
+                #expect(part.withUnsafeBytes { outline.proof(of: leaf, in: $0) } == tree.proof(of: leaf..<leaf + 1))
+                #expect(part.dropLast().withUnsafeBytes { outline.proof(of: leaf, in: $0) } == nil)
+                part[choices.below(part.count)] ^= 1 << UInt8(choices.below(8))
+                #expect(part.withUnsafeBytes { outline.proof(of: leaf, in: $0) } == nil)
+            }
+        }
+    }
+
     @Test("proves every range of leaves, and refuses altered bytes, proofs, ranges, lengths and roots")
     func proofs() {
         var choices = Choices(seed: 7)

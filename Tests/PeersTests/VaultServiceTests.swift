@@ -9,14 +9,18 @@ import Vault
 
 @Suite("Vaults as peers use them") struct VaultServiceTests {
     private func damage(_ world: ServeWorld, _ pack: ServePack, beyondRepair: Bool) {
-        let path = RawPath("/home/vault/\(world.friend.key.id.hex)/packs/\(pack.id.hex.prefix(2))/\(pack.id.hex)")
-        world.disk.damage(path) { bytes in
+        damage(world, pack) { bytes in
             if beyondRepair {
                 for index in bytes.indices { bytes[index] ^= 0x55 }
             } else {
                 bytes[bytes.count / 2] ^= 1
             }
         }
+    }
+
+    private func damage(_ world: ServeWorld, _ pack: ServePack, by change: (inout [UInt8]) -> Void) {
+        let path = RawPath("/home/vault/\(world.friend.key.id.hex)/packs/\(pack.id.hex.prefix(2))/\(pack.id.hex)")
+        world.disk.damage(path, change)
     }
 
     @Test("a pack comes in parts, is durable with the last of them, and is given back byte for byte")
@@ -261,6 +265,40 @@ import Vault
         let audit = Audit(seed: choices.bytes32(), packs: packs.map { $0.id })
         #expect(
             try audit.verdicts(of: session.ask(.audit(audit)).bulk) == [.proven, .proven, .proven, .missing, .proven])
+    }
+
+    @Test("of a pack that has just come, the first question reads a piece, and the next one all of it")
+    func firstAudit() throws {
+        let world = ServeWorld()
+        let session = world.session()
+        let pack = ServePack(5 << 20, seed: 1)
+        var choices = Choices(seed: 4)
+        /// What an audit that asks for a leaf in this MiB of the pack shows.
+        func verdict(_ piece: Int) throws -> Audit.Verdict {
+            while true {
+                let audit = Audit(seed: choices.bytes32(), packs: [pack.id])
+                guard audit.leaf(of: pack.id, leafCount: 5 * 256) / 256 == piece else { continue }
+                return try #require(try audit.verdicts(of: session.ask(.audit(audit)).bulk).first)
+            }
+        }
+        /// More than parity mends, in the first MiB and no other.
+        func damageFirst() {
+            damage(world, pack) { bytes in for index in 0..<(1 << 20) { bytes[index] ^= 0x55 } }
+        }
+        try session.put(pack)
+        damageFirst()
+        #expect(try verdict(3) == .proven)
+        #expect(try verdict(3) == .missing)
+        // It is taken anew, and is new again.
+        try session.put(pack)
+        #expect(try verdict(0) == .proven)
+        #expect(try verdict(0) == .proven)
+        try session.put(ServePack(5 << 20, seed: 2))
+        damageFirst()
+        #expect(try verdict(4) == .missing)
+        try session.put(pack)
+        damageFirst()
+        #expect(try verdict(0) == .missing)
     }
 
     @Test("another process may write to this node's own vault meanwhile, and a count finds what it did")
