@@ -3,8 +3,8 @@ internal import BackupNode
 internal import HostFiles
 internal import Peers
 
-/// What is done once a day, on a thread of its own: sweeps, of this node's own vault and of what is kept for others; and letting go of
-/// what belongs to friends who have left.
+/// What is done once a day, on a thread of its own: sweeps, of this node's own vault and of what is kept for others; letting go of
+/// what belongs to friends who have left; and a scrub of a part of all that is kept here.
 package struct Chores: Sendable {
     private let core: DaemonCore
 
@@ -25,6 +25,7 @@ package struct Chores: Sendable {
             if isDue {
                 tidyOthers()
                 sweepOwn()
+                DailyScrub(core).run()
                 // Where it cannot be written, they are done again after the next start.
                 try? core.home.disk.replaceFile(marker, with: [])
             }

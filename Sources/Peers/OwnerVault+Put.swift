@@ -11,7 +11,9 @@ extension OwnerVault {
     /// What stands on the disk for it at any moment is claimed before: as much as the file that will keep it in the end. So the
     /// first bytes, where they are in a file, go before that is written.
     func put(_ put: Put, _ bulk: [UInt8], session: Int, quotaBytes: UInt64) throws(Refusal) -> Stored {
-        try counting { () throws(Refusal) in try take(put, bulk, session: session, quotaBytes) }
+        let stored = try counting { () throws(Refusal) in try take(put, bulk, session: session, quotaBytes) }
+        if stored.isDurable, put.kind == .pack { gate.withLock { _ = $0.damaged.remove(PackID(put.id.value)) } }
+        return stored
     }
 
     private func take(_ put: Put, _ bulk: [UInt8], session: Int, _ quotaBytes: UInt64) throws(Refusal) -> Stored {

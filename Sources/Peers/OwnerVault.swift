@@ -41,6 +41,8 @@ final class OwnerVault: Sendable {
         /// Commits bring packs back from the trash: their number is then counted anew when it is asked for.
         var arePacksUncertain = false
         var generation: UInt64 = 0
+        /// Packs that are there, and were found to be beyond repair: as good as missing.
+        var damaged: Set<PackID> = []
     }
 
     /// Vaults are counted anew after so long; the own one sooner, when another process has committed to it.

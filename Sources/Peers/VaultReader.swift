@@ -68,11 +68,16 @@ extension OwnerVault {
     /// Those that are not there, by their names alone.
     func missing(_ have: Have) throws(Refusal) -> Missing {
         guard let vault = try opened() else { return Missing(ids: have.ids, generation: 0) }
+        let damaged = have.kind == .pack ? gate.read { $0.damaged } : []
         return try onVault { () throws(VaultError) in
             let generation = try vault.generation
             var missing: [ObjectID] = []
             for id in have.ids {
-                if try !OwnerVault.contains(vault, ObjectKey(kind: have.kind, id: id)) { missing.append(id) }
+                if damaged.contains(PackID(id.value)) {
+                    missing.append(id)
+                } else if try !OwnerVault.contains(vault, ObjectKey(kind: have.kind, id: id)) {
+                    missing.append(id)
+                }
             }
             return Missing(ids: missing, generation: generation)
         }

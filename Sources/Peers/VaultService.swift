@@ -104,6 +104,21 @@ package final class VaultService: Sendable {
         return try place.sweep(now: now)
     }
 
+    /// Reads those packs of an owner's vault to their end that are chosen, and mends what can be mended. `goesOn` is called between two,
+    /// with the nanoseconds that the last one took, and says whether to go on. What is beyond repair counts as missing from then on, until
+    /// somebody puts it again.
+    package func scrub(_ owner: OwnerID, chosen: (PackID) -> Bool, goesOn: (UInt64) -> Bool) -> ScrubFindings {
+        do throws(Refusal) { return try shared.existing(owner)?.scrub(chosen, goesOn) ?? ScrubFindings() } catch {
+            shared.note(error, "check the vault of \(owner)")
+            return ScrubFindings(isComplete: false)
+        }
+    }
+
+    /// Says that packs of an owner's vault, which were beyond repair, are whole again.
+    package func noteWhole(_ packs: some Sequence<PackID>, of owner: OwnerID) {
+        shared.existing(registered: owner)?.gate.withLock { $0.damaged.subtract(packs) }
+    }
+
     /// Removes an owner's vault and all that was received for it, durably. Harmless if there is none.
     package func remove(_ owner: OwnerID) throws(HostFilesError) {
         // Not by way of `existing`: what is there may be no whole vault.

@@ -90,8 +90,8 @@ extension Vault {
     package func tree(
         of pack: PackID, visit: (Int, UnsafeRawBufferPointer) -> Void = { _, _ in }
     ) throws(VaultError) -> MerkleTree? {
-        let total = try packBytes(pack)
-        guard total <= Limits.packBytesMax else { return nil }
+        var file = try findPack(pack)
+        let total = file.contentBytes
         let buffer = UnsafeMutableRawBufferPointer.allocate(
             byteCount: max(1, min(total, Vault.pieceBytes)), alignment: Limits.leafBytes)
         defer { buffer.deallocate() }
@@ -100,7 +100,8 @@ extension Vault {
             for start in stride(from: 0, to: total, by: Vault.pieceBytes) {
                 let range = start..<min(start + Vault.pieceBytes, total)
                 let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[..<range.count])
-                try readPackChecked(pack, range, into: piece)
+                // What was mended is read as it is now.
+                if try readChecked(file, pack, range, into: piece) { file = try findPack(pack) }
                 hasher.append(UnsafeRawBufferPointer(piece))
                 visit(start, UnsafeRawBufferPointer(piece))
             }

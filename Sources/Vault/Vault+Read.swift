@@ -46,7 +46,12 @@ extension Vault {
     package func readPackChecked(
         _ id: PackID, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer
     ) throws(VaultError) -> Bool {
-        let file = try findPack(id)
+        try readChecked(try findPack(id), id, range, into: buffer)
+    }
+
+    func readChecked(
+        _ file: ProtectedFile, _ id: PackID, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(VaultError) -> Bool {
         let wasDamaged = try files("read", Stored.pack(id)) { () throws(HostFilesError) in
             try file.readChecked(range, into: buffer)
         }
@@ -71,7 +76,7 @@ extension Vault {
         return bytes
     }
 
-    private func mend(_ stored: Stored) throws(VaultError) -> ProtectionReport {
+    func mend(_ stored: Stored) throws(VaultError) -> ProtectionReport {
         try withFound(stored, "mend") { path throws(HostFilesError) in
             try ProtectedFile.openForRepair(disk, path).scrub(repair: true)
         }
@@ -84,7 +89,7 @@ extension Vault {
         return file
     }
 
-    private func findPack(_ id: PackID) throws(VaultError) -> ProtectedFile {
+    func findPack(_ id: PackID) throws(VaultError) -> ProtectedFile {
         // Before the trash: of a pack that peers keep, nothing is there.
         if try isElsewhere(id) { throw VaultError(.elsewhere, "read", "pack \(id)") }
         let file = try withFound(.pack(id), "read") { path throws(HostFilesError) in try ProtectedFile.open(disk, path) }

@@ -1,4 +1,4 @@
-internal import BackupFormat
+package import BackupFormat
 internal import Cryptography
 internal import HostFiles
 
@@ -164,6 +164,27 @@ extension Vault {
         } catch {
             guard error.code == .notFound else { throw error }
             report.missingPacks.append(pack)
+        }
+    }
+
+    /// Reads one pack to its end, its parity too, mends what can be mended, and sees that it is what its name says. Memory: 1 MiB.
+    package func scrub(_ pack: PackID) throws(VaultError) -> PackHealth {
+        do throws(VaultError) {
+            var found = try withFound(.pack(pack), "check") { path throws(HostFilesError) in
+                try ProtectedFile.open(disk, path).scrub(repair: false)
+            }
+            if found.wasDamaged {
+                found = try mend(.pack(pack))
+                state.withLock { $0.openPacks.remove(pack) }
+            }
+            guard found.lost.isEmpty, try tree(of: pack) != nil else { return .beyondRepair }
+            return found.wasDamaged ? .mended : .whole
+        } catch {
+            switch error.code {
+            case .notFound, .elsewhere: return .gone
+            case .damaged: return .beyondRepair
+            default: throw error
+            }
         }
     }
 

@@ -28,6 +28,16 @@ package struct SweepReport: Sendable, Equatable {
     package init() {}
 }
 
+/// What reading a pack to its end has shown.
+package enum PackHealth: Sendable, Equatable {
+    case whole
+    /// It was damaged, and is as it was written now.
+    case mended
+    case beyondRepair
+    /// It is not here, or not any more.
+    case gone
+}
+
 /// A pack that parity cannot rebuild.
 package struct DamagedPack: Sendable, Equatable {
     package let id: PackID

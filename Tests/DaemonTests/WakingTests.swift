@@ -1,6 +1,4 @@
 import BackupFormat
-import BackupNode
-import Cryptography
 import Daemon
 import HostFiles
 import PeerProtocol
@@ -55,15 +53,10 @@ private final class CountingPeer: PeerChannel, @unchecked Sendable {
 
     @Test("sessions that come and go without news wake nobody else; what is new wakes all")
     func others() throws {
-        let home = Home(
-            directory: "/home", source: .flag, configurationFile: "/home/bakare.toml", disk: SimulatedDisk(keepsLog: false))
-        let keys = try home.open(host: "this", now: currentTime()).keys
-        let owner = try #require(keys.owner)
-        var configuration = Configuration()
-        configuration.role = .both
-        configuration.reserveBytes = 0
-        let core = try DaemonCore(home, keys, configuration) { _ in }
-        let devices = (0..<2).map { owner.certify(NodeKey.generate(), name: "d\($0)", permissions: .all, serial: 1) }
+        var world = try SimulatedHome()
+        world.configuration.role = .both
+        let core = try world.core()
+        let devices = (0..<2).map { world.device("d\($0)") }
         let (steady, session) = begin(core, devices[0])
         func comeAndGo() {
             let (channel, session) = begin(core, devices[1])
@@ -91,16 +84,10 @@ private final class CountingPeer: PeerChannel, @unchecked Sendable {
     @Test("what is kept here for a peer grows, and as long as both agree on the same that wakes nobody")
     func stored() throws {
         // The offer says what is used; the agreement does not depend on it while there is room.
-        let home = Home(
-            directory: "/home", source: .flag, configurationFile: "/home/bakare.toml", disk: SimulatedDisk(keepsLog: false))
-        let keys = try home.open(host: "this", now: currentTime()).keys
-        let owner = try #require(keys.owner)
-        var configuration = Configuration()
-        configuration.role = .both
-        configuration.reserveBytes = 0
-        let core = try DaemonCore(home, keys, configuration) { _ in }
-        let device = owner.certify(NodeKey.generate(), name: "d", permissions: .all, serial: 1)
-        let (channel, session) = begin(core, device)
+        var world = try SimulatedHome()
+        world.configuration.role = .both
+        let core = try world.core()
+        let (channel, session) = begin(core, world.device("d"))
         #expect(channel.waitsFor(1))
         var before = -1
         while channel.rounds != before {

@@ -8,21 +8,6 @@ import Testing
 import Vault
 
 @Suite("Vaults as peers use them") struct VaultServiceTests {
-    private func damage(_ world: ServeWorld, _ pack: ServePack, beyondRepair: Bool) {
-        damage(world, pack) { bytes in
-            if beyondRepair {
-                for index in bytes.indices { bytes[index] ^= 0x55 }
-            } else {
-                bytes[bytes.count / 2] ^= 1
-            }
-        }
-    }
-
-    private func damage(_ world: ServeWorld, _ pack: ServePack, by change: (inout [UInt8]) -> Void) {
-        let path = RawPath("/home/vault/\(world.friend.key.id.hex)/packs/\(pack.id.hex.prefix(2))/\(pack.id.hex)")
-        world.disk.damage(path, change)
-    }
-
     @Test("a pack comes in parts, is durable with the last of them, and is given back byte for byte")
     func thereAndBack() throws {
         let world = ServeWorld()
@@ -125,11 +110,11 @@ import Vault
         let world = ServeWorld()
         let pack = ServePack(600_000, seed: 1)
         try world.session().put(pack)
-        damage(world, pack, beyondRepair: false)
+        world.damage(pack, beyondRepair: false)
         let session = world.session()
         #expect(try session.stored(pack.put(0), []).isDurable)
         #expect(try world.vault().scrub(readData: 1, seed: 0, repair: false).damagedFiles == 0)
-        damage(world, pack, beyondRepair: true)
+        world.damage(pack, beyondRepair: true)
         let other = world.session()
         let part = Get(kind: .pack, id: pack.object, offset: 0, lengthBytes: 100)
         #expect(other.code(.get(part)) == .damaged)
@@ -244,61 +229,6 @@ import Vault
         let totals = try #require(world.service.usage(of: world.friend.key.id))
         #expect(world.disk.files(under: incoming).isEmpty)
         #expect(totals.packs == 100 && Int(totals.usedBytes) == world.fileBytes())
-    }
-
-    @Test("an audit proves what is whole, and nothing else")
-    func audits() throws {
-        let world = ServeWorld()
-        let session = world.session()
-        let packs = [1, 4096, 4097, 1_100_000, 2 << 20].enumerated().map { ServePack($1, seed: UInt64($0)) }
-        let missing = ServePack(10, seed: 99)
-        var choices = Choices(seed: 3)
-        #expect(session.ask(.audit(Audit(seed: .zero, packs: [missing.id]))).bulk == AuditSample.missing)
-        for pack in packs { try session.put(pack) }
-        for round in 0..<6 {
-            let audit = Audit(seed: choices.bytes32(), packs: [missing.id] + packs.map { $0.id })
-            let verdicts = try audit.verdicts(of: session.ask(.audit(audit)).bulk)
-            #expect(verdicts == [.missing] + packs.map { _ in .proven }, "round \(round)")
-        }
-        damage(world, packs[3], beyondRepair: true)
-        damage(world, packs[4], beyondRepair: false)
-        let audit = Audit(seed: choices.bytes32(), packs: packs.map { $0.id })
-        #expect(
-            try audit.verdicts(of: session.ask(.audit(audit)).bulk) == [.proven, .proven, .proven, .missing, .proven])
-    }
-
-    @Test("of a pack that has just come, the first question reads a piece, and the next one all of it")
-    func firstAudit() throws {
-        let world = ServeWorld()
-        let session = world.session()
-        let pack = ServePack(5 << 20, seed: 1)
-        var choices = Choices(seed: 4)
-        /// What an audit that asks for a leaf in this MiB of the pack shows.
-        func verdict(_ piece: Int) throws -> Audit.Verdict {
-            while true {
-                let audit = Audit(seed: choices.bytes32(), packs: [pack.id])
-                guard audit.leaf(of: pack.id, leafCount: 5 * 256) / 256 == piece else { continue }
-                return try #require(try audit.verdicts(of: session.ask(.audit(audit)).bulk).first)
-            }
-        }
-        /// More than parity mends, in the first MiB and no other.
-        func damageFirst() {
-            damage(world, pack) { bytes in for index in 0..<(1 << 20) { bytes[index] ^= 0x55 } }
-        }
-        try session.put(pack)
-        damageFirst()
-        #expect(try verdict(3) == .proven)
-        #expect(try verdict(3) == .missing)
-        // It is taken anew, and is new again.
-        try session.put(pack)
-        #expect(try verdict(0) == .proven)
-        #expect(try verdict(0) == .proven)
-        try session.put(ServePack(5 << 20, seed: 2))
-        damageFirst()
-        #expect(try verdict(4) == .missing)
-        try session.put(pack)
-        damageFirst()
-        #expect(try verdict(0) == .missing)
     }
 
     @Test("another process may write to this node's own vault meanwhile, and a count finds what it did")

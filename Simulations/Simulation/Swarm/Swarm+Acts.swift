@@ -180,6 +180,7 @@ extension Swarm {
         let scope: SweepScope = choices.below(4) == 0 ? .everything : .ownTurn
         _ = try node.sweep(dryRun: false, scope: scope, now: currentTime(), Progress())
         Chores(core).tidyOthers()
+        DailyScrub(core).run(share: choices.below(DailyScrub.shares)) { _ in }
         acknowledged[machine.index] = nil
     }
 

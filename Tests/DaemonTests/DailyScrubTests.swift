@@ -1,0 +1,59 @@
+import BackupFormat
+import Daemon
+import HostFiles
+import PeerProtocol
+import TestSupport
+import Testing
+
+@Suite("The daily scrub") struct DailyScrubTests {
+    @Test("within thirty days every pack is read: parity mends what has decayed, and what is beyond that comes back from a peer")
+    func decay() throws {
+        let world = try SimulatedHome()
+        var choices = Choices(seed: 5)
+        try world.backUp(choices.bytes(3_000_000))
+        let lines = ConditionLock<[String]>([])
+        let core = try world.core { line in lines.withLock { $0.append(line) } }
+        let packs = world.disk.files(under: RawPath("/home/vault/\(world.owner.id.hex)/packs"))
+        let large = try #require(packs.max { $0.bytes.count < $1.bytes.count })
+        func content() -> [UInt8]? { world.disk.files(under: large.path).first?.bytes }
+        /// Every share, once; what was said meanwhile.
+        func scrub() -> [String] {
+            lines.withLock { $0 = [] }
+            for share in 0..<DailyScrub.shares { #expect(DailyScrub(core).run(share: share) { _ in }) }
+            return lines.withLock { $0 }
+        }
+        #expect(scrub() == [])
+        world.disk.damage(large.path) { $0[1_000_000] ^= 1 }
+        #expect(scrub() == ["1 pack had decayed on this node's disk, and was mended from parity"])
+        #expect(content() == large.bytes)
+        world.disk.damage(large.path) { bytes in for index in 0..<2_000_000 { bytes[index] ^= 1 } }
+        let alone = scrub()
+        #expect(alone.contains { $0.hasPrefix("1 pack decayed on this node's disk beyond repair") }, "\(alone)")
+        // A second time it is known already, and is looked at each day.
+        #expect(scrub().count == DailyScrub.shares)
+        core.finish()
+    }
+
+    @Test("a pack that is beyond repair comes back from a peer that has proven it")
+    func fromPeer() throws {
+        let world = try SimulatedHome()
+        let this = try #require(world.keys.identity.certificate)
+        var choices = Choices(seed: 6)
+        try world.backUp(choices.bytes(3_000_000))
+        let lines = ConditionLock<[String]>([])
+        let core = try world.core { line in lines.withLock { $0.append(line) } }
+        let service = KeepingPeer.service(of: world.owner.id)
+        let (peer, session) = KeepingPeer.begin(world.device("d"), service, core, asker: this)
+        #expect(peer.waits { $0.audits > 0 })
+        let packs = world.disk.files(under: RawPath("/home/vault/\(world.owner.id.hex)/packs"))
+        let large = try #require(packs.max { $0.bytes.count < $1.bytes.count })
+        world.disk.damage(large.path) { bytes in for index in bytes.indices { bytes[index] ^= 1 } }
+        for share in 0..<DailyScrub.shares { #expect(DailyScrub(core).run(share: share) { _ in }) }
+        let said = lines.withLock { $0 }
+        #expect(said.contains("1 pack had decayed on this node's disk beyond repair, and came back from peers"), "\(said)")
+        #expect(world.disk.files(under: large.path).first?.bytes == large.bytes)
+        core.stop()
+        session.end(PeerProtocolError(.disconnected, "the test is over"))
+        core.finish()
+    }
+}
