@@ -104,12 +104,14 @@ package struct NameSearch: Sendable {
     ) throws(NameIndexError) -> [NameCandidate]? {
         let groups = groups(filter)
         let shared = SearchShared(limit: limit)
+        let tally = SketchTally(limit: limit)
         var workers: [SearchWorker] = []
         for _ in 0..<min(threads, max(1, groups.count)) {
             workers.append(
                 try SearchWorker(
                     PathScan(query, allowingTypos: allowingTypos),
-                    SketchScan(query, allowingTypos: allowingTypos, readingAll: readingAll, store.cipher),
+                    SketchScan(
+                        query, allowingTypos: allowingTypos, readingAll: readingAll, tally, store.cipher),
                     filter,
                     isRelevant, store.cipher, shared))
         }

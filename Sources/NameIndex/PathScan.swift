@@ -32,6 +32,7 @@ final class PathScan {
         var folded = 0
         var ascii = 0
         var bonus = 0
+        var changed = 0
     }
 
     private let counts: UnsafeMutablePointer<Counts>
@@ -39,6 +40,8 @@ final class PathScan {
     var rawCount: Int { counts.pointee.raw }
     var count: Int { counts.pointee.folded }
     private var bonusCount: Int { counts.pointee.bonus }
+    /// The folded bytes before this are those of the path before.
+    var changed: Int { counts.pointee.changed }
     private let near: PathNear?
 
     init(_ query: NameQuery, allowingTypos: Bool) {
@@ -124,7 +127,7 @@ final class PathScan {
             }
         }
         counts.pointee = Counts(
-            raw: shared &+ length, folded: end, ascii: asciiCount, bonus: min(counts.pointee.bonus, start))
+            raw: shared &+ length, folded: end, ascii: asciiCount, bonus: min(counts.pointee.bonus, start), changed: start)
         return find(start..<end)
     }
 
@@ -228,7 +231,7 @@ final class PathScan {
     }
 
     /// Works out the bonus of each byte that has none yet.
-    private func rate() {
+    func rate() {
         let count = count
         let bonusCount = bonusCount
         guard bonusCount < count else { return }

@@ -192,11 +192,15 @@ final class SearchWorker {
         scan.reset()
         allowed.removeAll(keepingCapacity: true)
         var index = 0
+        var words = (entries + 63) / 64
+        while words > 0, wanted[words - 1] == 0 { words -= 1 }
+        guard words > 0 else { return }
+        let last = min(entries - 1, words << 6 - 1 - wanted[words - 1].leadingZeroBitCount)
         // Bytes that all paths since the last one that was looked at have of it.
         var since = 0
         do throws(FormatError) {
             while let name = try reader.next() {
-                guard index < entries, let source = name.suffix.baseAddress else {
+                guard let source = name.suffix.baseAddress else {
                     throw FormatError(.inconsistent, "names", at: index)
                 }
                 copy(source, name.suffix.count, to: name.shared)
@@ -211,7 +215,9 @@ final class SearchWorker {
                     }
                 }
                 index &+= 1
+                if index > last { return }
             }
+            throw FormatError(.truncated, "names", at: index)
         } catch { throw NameIndexError(error) }
     }
 

@@ -7,9 +7,14 @@ struct SketchCounter {
     typealias Plane = UnsafeMutablePointer<UInt64>
 
     /// What is asked for a term, numbered through all terms: for each place of it its pair with the place before and its bonus, then
-    /// its letters. To each belongs a plane of what the last components have, and one of what the folders have.
+    /// its letters. To each belongs a plane of what the last components have.
+    ///
+    /// Of the folders, a term has planes of its own, from `folders` on. One that stands in one run: where it stands elsewhere than in the
+    /// last component, and where in that. Another: which have its letters; for each number of its first letters what is lost when these
+    /// stand in the folder and all others in the last component, a bit of it a plane; and which have its pairs, if it may hold a typo.
     struct Term {
         let first: Int
+        let folders: Int
         let count: Int
         let letters: Int
         let isExact: Bool
@@ -17,40 +22,60 @@ struct SketchCounter {
         /// Of its counters.
         let bits: Int
 
-        /// Of an exact term: where it stands in the last component, and where elsewhere.
-        var inLast: Int { first + 1 }
-        var elsewhere: Int { first }
+        var elsewhere: Int { folders }
+        var inLast: Int { folders + 1 }
+        /// Of its first `letters`, from 1 on.
+        func split(_ letters: Int) -> Int { folders + self.letters + (letters - 1) * SketchQuery.splitBits }
+        /// Of the letter at `place` with the one before.
+        func pair(_ place: Int) -> Int { split(count + 1) + place }
+        var folderPlanes: Int { isExact ? 2 : letters + count * (SketchQuery.splitBits + (mayHoldTypo ? 1 : 0)) }
     }
 
     static let laneWords = 4
-    private static let missingBits = 6
 
     let terms: [Term]
+    /// Of the folders, of all terms.
+    let folderPlanes: Int
     /// Of the sum.
     let lossBits: Int
     private let room: UnsafeMutablePointer<Lane>
     private let roomBits: Int
+    /// For each place of a term, from its first plane on, which of its letters with a mark stands there; -1 for none.
+    private let letterOf: UnsafeMutablePointer<Int>
 
     init(_ query: SketchQuery) {
         var first = 0
+        var folders = 0
         var most = 0
         terms = query.terms.map { term in
-            let loss = SketchQuery.firstLoss + (term.count - 1) * SketchQuery.plainGapLoss + SketchQuery.folderLoss
+            let inLast = SketchQuery.firstLoss + (term.count - 1) * SketchQuery.plainGapLoss
+            let loss = max(inLast, SketchQuery.splitLossMax)
             let letters = term.isExact ? 0 : term.letters.count
             let plan = Term(
-                first: first, count: term.count, letters: letters, isExact: term.isExact, mayHoldTypo: term.mayHoldTypo,
-                bits: max(4, Int.bitWidth - loss.leadingZeroBitCount))
+                first: first, folders: folders, count: term.count, letters: letters, isExact: term.isExact,
+                mayHoldTypo: term.mayHoldTypo, bits: Int.bitWidth - loss.leadingZeroBitCount)
             first += 2 * term.count + letters
+            folders += plan.folderPlanes
             most += loss
             return plan
         }
-        lossBits = max(5, Int.bitWidth - most.leadingZeroBitCount)
+        folderPlanes = folders
+        lossBits = Int.bitWidth - most.leadingZeroBitCount
         roomBits = terms.reduce(0) { max($0, $1.bits) }
-        room = .allocate(capacity: 2 * roomBits + Self.missingBits)
+        room = .allocate(capacity: 3 * roomBits)
+        letterOf = .allocate(capacity: max(1, first))
+        for (plan, term) in zip(terms, query.terms) where !term.isExact {
+            for place in 0..<term.count {
+                letterOf[plan.first + place] = term.letters.firstIndex(of: term.lowered[place]) ?? -1
+            }
+        }
     }
 
     /// Of one use: this is no class, so that nothing is checked at each access.
-    func deallocate() { room.deallocate() }
+    func deallocate() {
+        room.deallocate()
+        letterOf.deallocate()
+    }
 
     /// Of 256 paths from `word` on: which can be found, of those that `found` has yet, and what they lose, to the planes of `losses`,
     /// each of `stride` words. `columns` and `folders` are the planes of what is asked.
@@ -60,13 +85,10 @@ struct SketchCounter {
         for bit in 0..<lossBits { Self.store(.zero, losses + bit &* stride + word) }
         var isFound = Self.load(found + word)
         guard isFound.wrappedOr != 0 else { return }
-        let (last, any) = (room, room + roomBits)
+        let last = room
         terms.withUnsafeBufferPointer { terms in
             for term in terms {
-                for bit in 0..<term.bits {
-                    last[bit] = .zero
-                    any[bit] = .zero
-                }
+                for bit in 0..<term.bits { last[bit] = .zero }
                 if term.isExact {
                     countExact(term, word, stride, columns, folders)
                 } else {
@@ -82,50 +104,103 @@ struct SketchCounter {
     private func countAny(
         _ term: Term, _ word: Int, _ stride: Int, _ columns: UnsafePointer<UnsafePointer<UInt64>>, _ folders: Plane
     ) -> Lane {
-        let (last, any) = (room, room + roomBits)
-        let (missing, bits) = (any + roomBits, term.bits)
-        for bit in 0..<Self.missingBits { missing[bit] = .zero }
-        var place = term.first
-        func take() -> (last: Lane, any: Lane) {
-            let own = Self.load(columns[place] + word)
-            let all = own | Self.load(folders + place &* stride + word)
-            place &+= 1
-            return (own, all)
-        }
+        let (last, split, bits) = (room, room + roomBits, term.bits)
+        let letters = columns + term.first + 2 &* term.count
+        for bit in 0..<SketchQuery.splitBits { split[bit] = Lane(repeating: .max) }
+        var window = TypoWindow()
         // Of the letters so far, those that stand in one run with one that has a bonus: these have no less.
-        var run: (last: Lane, any: Lane) = (.zero, .zero)
+        var run = Lane.zero
         for index in 0..<term.count {
-            let pair = take()
-            let edge = take()
+            let edge = Self.load(columns[term.first &+ 2 &* index &+ 1] + word)
             if index == 0 {
                 // 6 is 2 and 4.
-                for bit in 1...2 {
-                    Self.addBit(last, ~edge.last, bit, bits)
-                    Self.addBit(any, ~edge.any, bit, bits)
-                }
+                for bit in 1...2 { Self.addBit(last, ~edge, bit, bits) }
                 run = edge
                 continue
             }
-            Self.addBit(last, ~pair.last & edge.last | pair.last & ~run.last & ~edge.last, 0, bits)
-            Self.addBit(last, ~pair.last & ~edge.last, 2, bits)
-            Self.addBit(any, ~pair.any & edge.any | pair.any & ~run.any & ~edge.any, 0, bits)
-            Self.addBit(any, ~pair.any & ~edge.any, 2, bits)
-            run = (pair.last & run.last | edge.last, pair.any & run.any | edge.any)
-            if term.mayHoldTypo { Self.addBit(missing, ~pair.any, 0, Self.missingBits) }
+            let pair = Self.load(columns[term.first &+ 2 &* index] + word)
+            let one = ~pair & edge | pair & ~run & ~edge
+            let four = ~pair & ~edge
+            Self.addBit(last, one, 0, bits)
+            Self.addBit(last, four, 2, bits)
+            Self.add(split, one, four)
+            // Those before it in the folder, this one the first in the last component.
+            lower(folders + term.split(index) &* stride + word, stride, ~edge)
+            let letter = letterOf[term.first &+ index]
+            if letter >= 0 {
+                let isMissing = ~Self.load(letters[letter] + word)
+                for bit in 0..<SketchQuery.splitBits { split[bit] |= isMissing }
+            }
+            run = pair & run | edge
+            if term.mayHoldTypo { window.add(~(pair | Self.load(folders + term.pair(index) &* stride + word))) }
         }
+        lower(folders + term.split(term.count) &* stride + word, stride, .zero)
         var allOrOne = Lane(repeating: .max)
         var (all, allInLast) = (allOrOne, allOrOne)
-        for _ in 0..<term.letters {
-            let letter = take()
-            allInLast &= letter.last
-            allOrOne = allOrOne & letter.any | all & ~letter.any
-            all &= letter.any
+        for letter in 0..<term.letters {
+            let inLast = Self.load(letters[letter] + word)
+            let any = inLast | Self.load(folders + (term.folders &+ letter) &* stride + word)
+            allInLast &= inLast
+            allOrOne = allOrOne & any | all & ~any
+            all &= any
         }
-        // 5 is 1 and 4.
-        for bit in [0, 2] { Self.addBit(any, Lane(repeating: .max), bit, bits) }
-        choose(allInLast & Self.atMost(last, any, bits), bits)
-        if term.mayHoldTypo { forgive(missing, bits) }
+        for bit in SketchQuery.splitBits..<max(SketchQuery.splitBits, bits) { split[bit] = .zero }
+        choose(allInLast & Self.atMost(last, split, bits), bits)
+        if term.mayHoldTypo { forgive(window.isNear, bits) }
         return term.mayHoldTypo ? allOrOne : all
+    }
+
+    /// Adds 1, or 4, to a counter of splits, as far as it goes.
+    @inline(__always)
+    private static func add(_ sum: UnsafeMutablePointer<Lane>, _ one: Lane, _ four: Lane) {
+        var carry = one
+        for bit in 0..<SketchQuery.splitBits {
+            if bit == 2 { carry |= four }
+            let old = sum[bit]
+            sum[bit] = old ^ carry
+            carry = old & carry
+        }
+        for bit in 0..<SketchQuery.splitBits { sum[bit] |= carry }
+    }
+
+    /// Takes what folders lose, and 3 more where `isMore` says so, for the second counters where that is less.
+    @inline(__always)
+    private func lower(_ folders: Plane, _ stride: Int, _ isMore: Lane) {
+        let (sum, other) = (room + roomBits, room + 2 &* roomBits)
+        var all = Lane(repeating: .max)
+        for bit in 0..<SketchQuery.splitBits {
+            other[bit] = Self.load(folders + bit &* stride)
+            all &= other[bit]
+        }
+        guard (~all).wrappedOr != 0 else { return }
+        var carry = Lane.zero
+        for bit in 0..<SketchQuery.splitBits {
+            let (old, more) = (other[bit], bit < 2 ? isMore : .zero)
+            other[bit] = old ^ more ^ carry
+            carry = old & more | carry & (old ^ more)
+        }
+        for bit in 0..<SketchQuery.splitBits { other[bit] |= carry }
+        let isKept = Self.atMost(sum, other, SketchQuery.splitBits)
+        for bit in 0..<SketchQuery.splitBits { sum[bit] = sum[bit] & isKept | other[bit] & ~isKept }
+    }
+
+    /// Whether all pairs that are missing stand within three places: no typo breaks others.
+    private struct TypoWindow {
+        private var none = Lane(repeating: .max)
+        /// Where some are: how many more may be missing.
+        private var two = Lane.zero
+        private var one = Lane.zero
+        private var full = Lane.zero
+
+        @inline(__always)
+        mutating func add(_ isMissing: Lane) {
+            full = one | full & ~isMissing
+            one = two
+            two = none & isMissing
+            none &= ~isMissing
+        }
+
+        var isNear: Lane { none | two | one | full }
     }
 
     /// Counts what a term loses that stands in one run, where it stands at all.
@@ -133,6 +208,7 @@ struct SketchCounter {
         _ term: Term, _ word: Int, _ stride: Int, _ columns: UnsafePointer<UnsafePointer<UInt64>>, _ folders: Plane
     ) {
         let (last, any, bits) = (room, room + roomBits, term.bits)
+        for bit in 0..<bits { any[bit] = .zero }
         var run = Lane.zero
         for index in 0..<term.count {
             run |= Self.load(columns[term.first + 2 * index + 1] + word)
@@ -156,9 +232,7 @@ struct SketchCounter {
     }
 
     /// A term that may stand there with a typo loses no more than that costs.
-    private func forgive(_ missing: UnsafeMutablePointer<Lane>, _ bits: Int) {
-        var isNear = Lane(repeating: .max)
-        for bit in 2..<Self.missingBits { isNear &= ~missing[bit] }
+    private func forgive(_ isNear: Lane, _ bits: Int) {
         var less = Lane.zero
         var equal = Lane(repeating: .max)
         for bit in (0..<bits).reversed() {

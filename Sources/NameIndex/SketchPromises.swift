@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// A path that can be found, as its sketch says, and the most that it promises.
 struct SketchPromise: BitwiseCopyable {
     /// The number of its block in the search.
@@ -20,33 +22,104 @@ struct SketchPromise: BitwiseCopyable {
     var length: Int { Int(packed & 255) }
 }
 
+/// How many paths all threads of a search have listed, by their losses.
+final class SketchTally: Sendable {
+    private let counts = Mutex([Int](repeating: 0, count: SketchPromise.lossMax + 1))
+    private let wanted: Int
+
+    init(limit: Int) { wanted = FirstLook.wantedFactor * limit }
+
+    /// Adds some, and answers the least loss that as many have as are wanted; nil if there are not as many.
+    func add(_ more: UnsafeBufferPointer<Int>) -> Int? {
+        counts.withLock { counts in
+            var (sum, level) = (0, Int?.none)
+            for loss in counts.indices {
+                counts[loss] += more[loss]
+                sum += counts[loss]
+                if level == nil, sum >= wanted { level = loss }
+            }
+            return level
+        }
+    }
+}
+
 /// The paths that promise most in the blocks that one thread has looked at: as many as there is room for.
-struct SketchPromises {
+final class SketchPromises {
     private static let room = 1 << 18
 
-    private(set) var list: [SketchPromise] = []
-    /// Those that lose more are not listed; -1 when none is.
-    private(set) var lossMax: Int
+    private let memory: UnsafeMutablePointer<SketchPromise>
+    private let numbers: UnsafeMutablePointer<Numbers>
+    private let counted: UnsafeMutableBufferPointer<Int>
+    /// Those that the tally was not told of yet.
+    private let untold: UnsafeMutableBufferPointer<Int>
+    private let tally: SketchTally
+
+    /// Outside of the object, so that the runtime does not check each access.
+    private struct Numbers {
+        var listed = 0
+        var found = 0
+        var lossMax: Int
+    }
+
+    init(isListing: Bool, _ tally: SketchTally) {
+        self.tally = tally
+        memory = .allocate(capacity: SketchPromises.room + 1)
+        numbers = .allocate(capacity: 1)
+        numbers.initialize(to: Numbers(lossMax: isListing ? SketchPromise.lossMax : -1))
+        counted = .allocate(capacity: SketchPromise.lossMax + 1)
+        counted.initialize(repeating: 0)
+        untold = .allocate(capacity: SketchPromise.lossMax + 1)
+        untold.initialize(repeating: 0)
+    }
+
+    deinit {
+        memory.deallocate()
+        numbers.deallocate()
+        counted.deallocate()
+        untold.deallocate()
+    }
+
+    var list: UnsafeBufferPointer<SketchPromise> { UnsafeBufferPointer(start: memory, count: numbers.pointee.listed) }
+    /// Of those that lose more, not all are listed; -1 when none is.
+    var lossMax: Int { numbers.pointee.lossMax }
     /// Those listed, by their losses.
-    private(set) var counts = [Int](repeating: 0, count: SketchPromise.lossMax + 1)
+    var counts: UnsafeBufferPointer<Int> { UnsafeBufferPointer(counted) }
     /// Paths that can be found, listed or not.
-    var found = 0
+    var found: Int {
+        get { numbers.pointee.found }
+        set { numbers.pointee.found = newValue }
+    }
 
-    init(isListing: Bool) { lossMax = isListing ? SketchPromise.lossMax : -1 }
+    /// At the end of a group: lists no more of those that lose more than as many as are looked at first.
+    func narrow() {
+        guard lossMax >= 0 else { return }
+        if let level = tally.add(UnsafeBufferPointer(untold)) { numbers.pointee.lossMax = min(lossMax, level) }
+        untold.update(repeating: 0)
+    }
 
-    mutating func add(_ promise: SketchPromise) {
+    @inline(__always)
+    func add(_ promise: SketchPromise) {
         guard promise.loss <= lossMax else { return }
-        list.append(promise)
-        counts[promise.loss] += 1
-        guard list.count > SketchPromises.room else { return }
-        var kept = list.count
+        memory[numbers.pointee.listed] = promise
+        numbers.pointee.listed &+= 1
+        counted[promise.loss] &+= 1
+        untold[promise.loss] &+= 1
+        if numbers.pointee.listed > SketchPromises.room { makeRoom() }
+    }
+
+    private func makeRoom() {
+        var kept = counted[...lossMax].reduce(0, +)
         while kept > SketchPromises.room / 2 {
-            kept -= counts[lossMax]
-            counts[lossMax] = 0
-            lossMax -= 1
+            kept -= counted[lossMax]
+            numbers.pointee.lossMax -= 1
         }
-        let most = lossMax
-        list.removeAll { $0.loss > most }
+        var next = 0
+        for promise in list where promise.loss <= lossMax {
+            memory[next] = promise
+            next += 1
+        }
+        numbers.pointee.listed = next
+        for loss in counted.indices where loss > lossMax { counted[loss] = 0 }
     }
 }
 
@@ -60,7 +133,7 @@ struct FirstLook: Sendable {
     private let promises: [SketchPromise]
 
     /// So many for each that is wanted, if there are as many.
-    private static let wantedFactor = 2048
+    static let wantedFactor = 2048
     /// With fewer, they are not worth a pass of their own.
     private static let leastFactor = 64
 
@@ -78,17 +151,24 @@ struct FirstLook: Sendable {
         guard isAll || count >= FirstLook.leastFactor * limit else { return nil }
         rank = NameCandidate.rank(bestScore - 3 * level - 2, Int(UInt32.max))
         var starts = [UInt32](repeating: 0, count: blocks + 2)
-        for list in all { for promise in list.list where promise.loss <= level { starts[Int(promise.block) + 2] += 1 } }
-        for block in starts.indices.dropFirst() { starts[block] += starts[block - 1] }
-        var promises = [SketchPromise](repeating: SketchPromise(block: 0, path: 0, loss: 0, length: 0), count: count)
         for list in all {
-            for promise in list.list where promise.loss <= level {
-                promises[Int(starts[Int(promise.block) + 1])] = promise
-                starts[Int(promise.block) + 1] += 1
+            starts.withUnsafeMutableBufferPointer { starts in
+                for promise in list.list where promise.loss <= level { starts[Int(promise.block) + 2] += 1 }
             }
         }
+        for block in starts.indices.dropFirst() { starts[block] += starts[block - 1] }
+        promises = [SketchPromise](unsafeUninitializedCapacity: count) { promises, filled in
+            starts.withUnsafeMutableBufferPointer { starts in
+                for list in all {
+                    for promise in list.list where promise.loss <= level {
+                        promises[Int(starts[Int(promise.block) + 1])] = promise
+                        starts[Int(promise.block) + 1] += 1
+                    }
+                }
+            }
+            filled = count
+        }
         self.starts = starts
-        self.promises = promises
     }
 
     /// Those in a block.

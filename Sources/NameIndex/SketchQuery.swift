@@ -25,8 +25,9 @@ struct SketchQuery: Sendable {
     static let folderLoss = Score.lastComponent / 3
     /// What a typo costs at least.
     static let typoLoss = -Score.typo / 3
-    /// Pairs of letters that one typo may break: two letters that have changed places do.
-    static let typoPairs = 3
+    /// What a term loses that is not all in the last component is counted up to this.
+    static let splitLossMax = (1 << splitBits) - 1
+    static let splitBits = 5
 
     let query: NameQuery
     let terms: [Term]

@@ -3,12 +3,14 @@ internal import Cryptography
 
 /// Evaluates a query over sketches, a group of blocks at a time; used by one thread.
 final class SketchScan {
-    private let query: SketchQuery
+    let query: SketchQuery
     /// The folder of the run at hand, and its marks.
     private let folder: PathScan
+    /// Of each term, but for exact ones.
+    private let folderScores: [FolderScores?]
     private let runs: BlockBuffer
     private let opener: PieceOpener
-    private let counter: SketchCounter
+    let counter: SketchCounter
     /// The marks that are asked for, each once, and for all that is asked, which of them it is: nil for what counts as there, always.
     private let marks: [Int]
     private let columnOf: [Int?]
@@ -27,23 +29,26 @@ final class SketchScan {
     private var planes = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
     private var lengthBytes = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
     private var capacity = 0
-    private var stride = 0
+    private(set) var stride = 0
     private var group: (segment: NameSegment, number: Int)?
     private var areLengthsOpen = false
     /// Which paths of a block are wanted.
-    private var selected = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
+    private(set) var selected = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
     private var selectedCapacity = 1
 
     /// Of the groups that ``rank(_:_:blocks:_:)`` looked at.
-    private(set) var promises: SketchPromises
+    let promises: SketchPromises
 
-    init(_ query: NameQuery, allowingTypos: Bool, readingAll: Bool, _ cipher: NameIndexCipher) throws(NameIndexError) {
+    init(
+        _ query: NameQuery, allowingTypos: Bool, readingAll: Bool, _ tally: SketchTally, _ cipher: NameIndexCipher
+    ) throws(NameIndexError) {
         let query = SketchQuery(query, allowingTypos: allowingTypos)
         self.query = query
         isBlind = readingAll || query.isBlind
         isInOneComponent = query.terms.count == 1 && query.terms[0].isExact && query.terms[0].lastSlash == nil
         exactColumns = query.terms.map { _ in [] }
-        promises = SketchPromises(isListing: !isBlind)
+        folderScores = isBlind ? [] : query.query.terms.map { $0.isExact ? nil : FolderScores($0) }
+        promises = SketchPromises(isListing: !isBlind, tally)
         folder = PathScan(query.query, allowingTypos: false)
         runs = BlockBuffer(try PieceOpener(cipher))
         opener = try PieceOpener(cipher)
@@ -73,22 +78,23 @@ final class SketchScan {
     }
 
     /// Behind the folders' planes: one of ones, what is found, and the counters.
-    private var ones: UnsafeMutablePointer<UInt64> { planes + columnOf.count * stride }
-    private var found: UnsafeMutablePointer<UInt64> { ones + stride }
-    private var losses: UnsafeMutablePointer<UInt64> { found + stride }
+    private var ones: UnsafeMutablePointer<UInt64> { planes + counter.folderPlanes * stride }
+    var found: UnsafeMutablePointer<UInt64> { ones + stride }
+    var losses: UnsafeMutablePointer<UInt64> { found + stride }
     /// Of the group at hand.
-    private func length(_ place: Int) -> Int { Int(lengthBytes.load(fromByteOffset: 64 + place, as: UInt8.self)) }
+    func length(_ place: Int) -> Int { Int(lengthBytes.load(fromByteOffset: 64 + place, as: UInt8.self)) }
 
     private func reserve(_ words: Int) {
         let lanes = (words + SketchCounter.laneWords - 1) / SketchCounter.laneWords
-        stride = lanes * SketchCounter.laneWords
+        // Planes are read side by side: they must not begin at the same places of their pages.
+        stride = (lanes.isMultiple(of: 16) ? lanes + 1 : lanes) * SketchCounter.laneWords
         if stride > capacity {
             capacity = max(stride, min(2 * capacity, NameLimits.groupWordsMax))
             columns.deallocate()
             planes.deallocate()
             lengthBytes.deallocate()
             columns = .allocate(byteCount: marks.count * (capacity * 8 + 64), alignment: 64)
-            planes = .allocate(capacity: (columnOf.count + 2 + counter.lossBits) * capacity)
+            planes = .allocate(capacity: (counter.folderPlanes + 2 + counter.lossBits) * capacity)
             lengthBytes = .allocate(byteCount: capacity * 64 + 64, alignment: 64)
         }
         for index in isOpen.indices { isOpen[index] = false }
@@ -115,7 +121,7 @@ final class SketchScan {
         isOpen[index] = true
     }
 
-    private func openLengths() throws(NameIndexError) {
+    func openLengths() throws(NameIndexError) {
         guard !areLengthsOpen, let (segment, number) = group else { return }
         let count = segment.table.groups[number].lengthBytes
         let target = UnsafeMutableRawBufferPointer(start: lengthBytes + 63, count: count + 1)
@@ -128,9 +134,9 @@ final class SketchScan {
         let group = segment.table.groups[number]
         self.group = (segment, number)
         reserve(group.words)
-        for term in counter.terms {
-            let count = term.isExact ? 2 : 2 * term.count + term.letters
-            (planes + term.first * stride).update(repeating: 0, count: count * stride)
+        planes.update(repeating: 0, count: counter.folderPlanes * stride)
+        for term in counter.terms where !term.isExact {
+            (planes + term.split(1) * stride).update(repeating: .max, count: term.count * SketchQuery.splitBits * stride)
         }
         let bytes = try segment.runs(number, runs)
         do throws(FormatError) {
@@ -161,26 +167,45 @@ final class SketchScan {
     /// Notes what the folder of these paths has of what is asked.
     private func note(_ places: Range<Int>) {
         for (index, term) in counter.terms.enumerated() {
-            var next = planes + term.first * stride
-            if term.isExact {
+            guard let scores = folderScores[index] else {
                 let text = query.terms[index].lowered
-                if folder.isFound(index), folder.holdsRun(text[...]) { set(next, places) }
+                if folder.isFound(index), folder.holdsRun(text[...]) { set(plane(term.elsewhere), places) }
                 // What goes on in the last component.
-                if let slash = query.terms[index].lastSlash, folder.endsWith(text[...slash]) { set(next + stride, places) }
+                if let slash = query.terms[index].lastSlash, folder.endsWith(text[...slash]) { set(plane(term.inLast), places) }
                 continue
             }
-            let marks = folder.marks(index)
-            for place in 0..<term.count {
-                if marks.pairs >> UInt64(place) & 1 != 0 { set(next, places) }
-                next += stride
-                if marks.edges >> UInt64(place) & 1 != 0 { set(next, places) }
-                next += stride
+            for (number, letter) in query.terms[index].letters.enumerated() where folder.holds(letter) {
+                set(plane(term.folders + number), places)
             }
-            for letter in query.terms[index].letters {
-                if folder.holds(letter) { set(next, places) }
-                next += stride
+            folder.rate()
+            scores.losses(in: folder) { letters, loss in
+                var plane = self.plane(term.split(letters))
+                for bit in 0..<SketchQuery.splitBits {
+                    if loss < SketchQuery.splitLossMax, loss >> bit & 1 == 0 { clear(plane, places) }
+                    plane += stride
+                }
+            }
+            guard term.mayHoldTypo else { continue }
+            var pairs = folder.marks(index).pairs & ~1
+            while pairs != 0 {
+                set(plane(term.pair(pairs.trailingZeroBitCount)), places)
+                pairs &= pairs &- 1
             }
         }
+    }
+
+    private func plane(_ number: Int) -> UnsafeMutablePointer<UInt64> { planes + number * stride }
+
+    private func clear(_ plane: UnsafeMutablePointer<UInt64>, _ range: Range<Int>) {
+        let last = (range.upperBound - 1) >> 6
+        var word = range.lowerBound >> 6
+        var mask = UInt64.max << UInt64(range.lowerBound & 63)
+        while word < last {
+            plane[word] &= ~mask
+            mask = UInt64.max
+            word += 1
+        }
+        plane[word] &= ~(mask & UInt64.max >> UInt64(63 - (range.upperBound - 1) & 63))
     }
 
     private func set(_ plane: UnsafeMutablePointer<UInt64>, _ range: Range<Int>) {
@@ -200,9 +225,9 @@ final class SketchScan {
     /// is found any more.
     private func findExact(_ index: Int, _ segment: NameSegment, _ number: Int) throws(NameIndexError) -> Bool {
         let (plan, term) = (counter.terms[index], query.terms[index])
-        let elsewhere = planes + plan.elsewhere * stride
+        let elsewhere = plane(plan.elsewhere)
         // So far, where it would go on from the folder.
-        let inLast = planes + plan.inLast * stride
+        let inLast = plane(plan.inLast)
         var left: UInt64 = 0
         for word in 0..<stride {
             inLast[word] = term.lastSlash == nil ? found[word] : inLast[word] & found[word]
@@ -245,150 +270,10 @@ final class SketchScan {
         exactColumns[index] = paths.sorted { ($0.count, $0.column) < ($1.count, $1.column) }.map(\.column)
     }
 
-    /// Tells `each` block of a group that can have a path that is found the rank that none of its paths exceeds. Notes what they promise.
-    /// `first` is the number of the first of the blocks.
-    func rank(
-        _ segment: NameSegment, _ number: Int, blocks: Range<Int>, first: Int, each: (Int, UInt64) -> Void
-    ) throws(NameIndexError) {
-        guard !isBlind else { return blocks.forEach { each(first + $0 - blocks.lowerBound, UInt64.max) } }
-        guard try look(at: segment, number) else { return }
-        try openLengths()
-        var word = 0
-        for block in segment.table.groups[number].blocks {
-            let words = word..<word + segment.table.blocks[block].words
-            word = words.upperBound
-            guard blocks.contains(block), let best = best(words) else { continue }
-            note(words, first + block - blocks.lowerBound)
-            each(first + block - blocks.lowerBound, best)
-        }
-    }
-
-    private func best(_ words: Range<Int>) -> UInt64? {
-        reserveSelected(words.count)
-        var isAny = false
-        for word in words {
-            selected[word - words.lowerBound] = found[word]
-            isAny = isAny || found[word] != 0
-        }
-        guard isAny else { return nil }
-        var loss = 0
-        for bit in (0..<counter.lossBits).reversed() {
-            let plane = losses + bit * stride + words.lowerBound
-            var isWithout = false
-            for word in 0..<words.count where selected[word] & ~plane[word] != 0 { isWithout = true }
-            if isWithout {
-                for word in 0..<words.count { selected[word] &= ~plane[word] }
-            } else {
-                loss |= 1 << bit
-            }
-        }
-        var shortest = SketchMark.lengthMax
-        forEachSelected(words) { shortest = min(shortest, length($0)) }
-        return NameCandidate.rank(query.bestScore - 3 * loss, shortest)
-    }
-
-    /// Notes the paths of a block that can be found and lose little.
-    private func note(_ words: Range<Int>, _ number: Int) {
-        for word in words where found[word] != 0 {
-            promises.found += found[word].nonzeroBitCount
-            guard promises.lossMax >= 0 else { continue }
-            var left = found[word] & lossAtMost(promises.lossMax, word)
-            while left != 0 {
-                let bit = left.trailingZeroBitCount
-                promises.add(
-                    SketchPromise(
-                        block: number, path: (word - words.lowerBound) << 6 | bit, loss: loss(word << 6 | bit),
-                        length: length(word << 6 | bit)))
-                left &= left &- 1
-            }
-        }
-    }
-
-    private func reserveSelected(_ words: Int) {
+    func reserveSelected(_ words: Int) {
         guard words > selectedCapacity else { return }
         selectedCapacity = words
         selected.deallocate()
         selected = .allocate(capacity: words)
-    }
-
-    /// Those of the paths that were noted of a block whose rank may be as high as `threshold`, a bit each in words of 64; nil when there
-    /// are none. Valid until the next call.
-    func candidates(
-        _ noted: ArraySlice<SketchPromise>, entries: Int, threshold: UInt64
-    ) -> UnsafeMutablePointer<UInt64>? {
-        let words = (entries + 63) / 64
-        reserveSelected(words)
-        selected.update(repeating: 0, count: words)
-        var isAny = false
-        for promise in noted
-        where promise.path < entries && NameCandidate.rank(query.bestScore - 3 * promise.loss, promise.length) >= threshold {
-            selected[promise.path >> 6] |= 1 << UInt64(promise.path & 63)
-            isAny = true
-        }
-        return isAny ? selected : nil
-    }
-
-    /// The same of all paths of a block of the group that was looked at last: its `words` in the columns.
-    func candidates(_ words: Range<Int>, threshold: UInt64) throws(NameIndexError) -> UnsafeMutablePointer<UInt64>? {
-        reserveSelected(words.count)
-        if isBlind {
-            selected.update(repeating: .max, count: words.count)
-            return selected
-        }
-        let score = Int(threshold >> 32)
-        let (most, isWhole) = (query.bestScore - score).quotientAndRemainder(dividingBy: 3)
-        var isAny: UInt64 = 0
-        for word in words {
-            let left = most >= 0 ? found[word] & lossAtMost(most, word) : 0
-            selected[word - words.lowerBound] = left
-            isAny |= left
-        }
-        guard isAny != 0 else { return nil }
-        // A path whose bound is the score itself has to be short enough.
-        let length = Int(UInt32.max - UInt32(truncatingIfNeeded: threshold))
-        guard score > 0, isWhole == 0, length < SketchMark.lengthMax else { return selected }
-        try openLengths()
-        forEachSelected(words) { place in
-            guard self.length(place) > length, loss(place) == most else { return }
-            selected[place >> 6 - words.lowerBound] &= ~(1 << UInt64(place & 63))
-        }
-        for word in 0..<words.count where selected[word] != 0 { return selected }
-        return nil
-    }
-
-    /// Tells the places in the group of what is selected of a block.
-    private func forEachSelected(_ words: Range<Int>, _ body: (Int) -> Void) {
-        for word in 0..<words.count {
-            var left = selected[word]
-            while left != 0 {
-                body((words.lowerBound + word) << 6 | left.trailingZeroBitCount)
-                left &= left &- 1
-            }
-        }
-    }
-
-    private func loss(_ place: Int) -> Int {
-        var loss = 0
-        for bit in 0..<counter.lossBits where losses[bit * stride + place >> 6] >> UInt64(place & 63) & 1 != 0 {
-            loss |= 1 << bit
-        }
-        return loss
-    }
-
-    /// Which of 64 paths lose no more than `most`, which is not negative.
-    private func lossAtMost(_ most: Int, _ word: Int) -> UInt64 {
-        guard most < 1 << counter.lossBits else { return UInt64.max }
-        var less: UInt64 = 0
-        var equal = UInt64.max
-        for bit in (0..<counter.lossBits).reversed() {
-            let plane = losses[bit * stride + word]
-            if most >> bit & 1 != 0 {
-                less |= equal & ~plane
-                equal &= plane
-            } else {
-                equal &= ~plane
-            }
-        }
-        return less | equal
     }
 }
