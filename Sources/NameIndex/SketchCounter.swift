@@ -6,8 +6,8 @@ struct SketchCounter {
     typealias Lane = SIMD4<UInt64>
     typealias Plane = UnsafeMutablePointer<UInt64>
 
-    /// What is asked for a term, numbered through all terms: for each place of it its pair with the place before and its bonus, then
-    /// its letters. To each belongs a plane of what the last components have.
+    /// What is asked for a term, numbered through all terms: for each place of it its pair with the place before (for the first, with a
+    /// slash) and its bonus, then its letters. To each belongs a plane of what the last components have.
     ///
     /// Of the folders, a term has planes of its own, from `folders` on. One that stands in one run: where it stands elsewhere than in the
     /// last component, and where in that. Another: which have its letters; for each number of its first letters what is lost when these
@@ -108,21 +108,27 @@ struct SketchCounter {
         let letters = columns + term.first + 2 &* term.count
         for bit in 0..<SketchQuery.splitBits { split[bit] = Lane(repeating: .max) }
         var window = TypoWindow()
+        var points = Points()
         // Of the letters so far, those that stand in one run with one that has a bonus: these have no less.
         var run = Lane.zero
+        // Whether all letters so far may stand in one run from the start of the component on.
+        var start = Self.load(columns[term.first] + word)
         for index in 0..<term.count {
             let edge = Self.load(columns[term.first &+ 2 &* index &+ 1] + word)
             if index == 0 {
                 // 6 is 2 and 4.
                 for bit in 1...2 { Self.addBit(last, ~edge, bit, bits) }
+                _ = points.add(.zero, edge & ~start)
                 run = edge
                 continue
             }
             let pair = Self.load(columns[term.first &+ 2 &* index] + word)
             let one = ~pair & edge | pair & ~run & ~edge
             let four = ~pair & ~edge
+            start &= pair
             Self.addBit(last, one, 0, bits)
             Self.addBit(last, four, 2, bits)
+            Self.addBit(last, points.add(~pair & edge | pair & (run | edge) & ~start, pair & ~run & ~edge), 0, bits)
             Self.add(split, one, four)
             // Those before it in the folder, this one the first in the last component.
             lower(folders + term.split(index) &* stride + word, stride, ~edge)
@@ -184,6 +190,22 @@ struct SketchCounter {
         for bit in 0..<SketchQuery.splitBits { sum[bit] = sum[bit] & isKept | other[bit] & ~isKept }
     }
 
+    /// Counts what is less than a unit: single points that the last component loses. Only a letter at its start, and those in one run with
+    /// it, have a bonus of 9; another has 8 at most, twice for the first one. Behind a gap it loses 4, and in a run without a bonus 5.
+    private struct Points {
+        private var one = Lane.zero
+        private var two = Lane.zero
+
+        /// Adds a point, or two; where that makes three, a unit is lost.
+        @inline(__always)
+        mutating func add(_ single: Lane, _ double: Lane) -> Lane {
+            let (none, same) = (~(one | two), ~(single | double))
+            let full = two & single | (one | two) & double
+            (one, two) = (none & single | two & double | one & same, one & single | none & double | two & same)
+            return full
+        }
+    }
+
     /// Whether all pairs that are missing stand within three places: no typo breaks others.
     private struct TypoWindow {
         private var none = Lane(repeating: .max)
@@ -209,13 +231,17 @@ struct SketchCounter {
     ) {
         let (last, any, bits) = (room, room + roomBits, term.bits)
         for bit in 0..<bits { any[bit] = .zero }
+        var points = Points()
         var run = Lane.zero
+        let start = Self.load(columns[term.first] + word)
         for index in 0..<term.count {
             run |= Self.load(columns[term.first + 2 * index + 1] + word)
             if index == 0 {
                 for bit in 1...2 { Self.addBit(last, ~run, bit, bits) }
+                _ = points.add(.zero, run & ~start)
             } else {
                 Self.addBit(last, ~run, 0, bits)
+                Self.addBit(last, points.add(run & ~start, ~run), 0, bits)
             }
         }
         for bit in [0, 2] { any[bit] = Lane(repeating: .max) }

@@ -56,7 +56,9 @@ final class SketchScan {
         let asked = query.terms.flatMap { term -> [Int?] in
             term.lowered.indices.flatMap { index in
                 [
-                    index == 0 ? nil : SketchMark.pair(term.lowered[index - 1], term.lowered[index]),
+                    // A term that begins with a slash may stand behind the start.
+                    index == 0 && term.lowered[0] == 0x2f
+                        ? nil : SketchMark.pair(index == 0 ? 0x2f : term.lowered[index - 1], term.lowered[index]),
                     SketchMark.edge(term.lowered[index]),
                 ]
             } + (term.isExact ? [] : term.letters.map { SketchMark.letter($0) })
