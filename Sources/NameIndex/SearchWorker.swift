@@ -221,13 +221,15 @@ final class SearchWorker {
         } catch { throw NameIndexError(error) }
     }
 
-    /// Copies 16 bytes at a time: both have room for more.
+    /// Copies 32 bytes at least, and 16 at a time: both have room for more.
     @inline(__always)
     private func copy(_ source: UnsafeRawPointer, _ count: Int, to place: Int) {
-        var index = 0
+        let target = path + place
+        target.storeBytes(of: source.loadUnaligned(as: SIMD32<UInt8>.self), as: SIMD32<UInt8>.self)
+        var index = 32
         while index < count {
             let bytes = source.loadUnaligned(fromByteOffset: index, as: SIMD16<UInt8>.self)
-            (path + place + index).storeBytes(of: bytes, as: SIMD16<UInt8>.self)
+            target.storeBytes(of: bytes, toByteOffset: index, as: SIMD16<UInt8>.self)
             index &+= 16
         }
     }

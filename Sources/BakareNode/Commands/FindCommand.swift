@@ -9,7 +9,8 @@ internal import Synchronization
 
 struct FindCommand: NodeCommand {
     static let configuration = CommandConfiguration(
-        commandName: "find", abstract: "Find files by parts of their names, in all snapshots.",
+        // Parsed alone, it does not look whether a completion script is asked for: that takes a millisecond.
+        commandName: "find", _superCommandName: "bakare-node", abstract: "Find files by parts of their names, in all snapshots.",
         discussion: """
             The letters of each word must be in the path, in this order; words may come in
             any order. What matches best comes first: beginnings of words, humps of
