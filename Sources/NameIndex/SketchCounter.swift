@@ -310,6 +310,17 @@ struct SketchCounter {
         }
     }
 
+    /// Keeps what `other` has as well; all of it together is answered. Of whole lanes.
+    static func keep(_ plane: Plane, where other: Plane, _ words: Int) -> UInt64 {
+        var all = Lane.zero
+        for word in Swift.stride(from: 0, to: words, by: laneWords) {
+            let kept = load(plane + word) & load(other + word)
+            store(kept, plane + word)
+            all |= kept
+        }
+        return all.wrappedOr
+    }
+
     @inline(__always)
     static func load(_ words: UnsafePointer<UInt64>) -> Lane { UnsafeRawPointer(words).loadUnaligned(as: Lane.self) }
 

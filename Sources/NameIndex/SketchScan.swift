@@ -227,7 +227,7 @@ final class SketchScan {
     /// is found any more.
     private func findExact(_ index: Int, _ segment: NameSegment, _ number: Int) throws(NameIndexError) -> Bool {
         let (plan, term) = (counter.terms[index], query.terms[index])
-        let elsewhere = plane(plan.elsewhere)
+        let (elsewhere, found, stride) = (plane(plan.elsewhere), found, stride)
         // So far, where it would go on from the folder.
         let inLast = plane(plan.inLast)
         var left: UInt64 = 0
@@ -238,12 +238,7 @@ final class SketchScan {
         if left != 0, exactColumns[index].isEmpty { try orderColumns(index, segment, number) }
         for column in exactColumns[index] where left != 0 {
             try open(column, segment, number)
-            let pairs = self.column(column)
-            left = 0
-            for word in 0..<stride {
-                inLast[word] &= pairs[word]
-                left |= inLast[word]
-            }
+            left = SketchCounter.keep(inLast, where: self.column(column), stride)
         }
         left = 0
         for word in 0..<stride {
