@@ -102,6 +102,33 @@ import Testing
         }
     }
 
+    @Test("the same where folders are longer than their letters are scored, and shorter ones follow")
+    func longFolders() throws {
+        var random = Choices(seed: 78)
+        var folders: [String] = []
+        for number in 0..<60 {
+            let words = (0..<(number % 3 == 0 ? 260 : 5)).map { _ in Self.words[random.below(20)] }
+            // They part from each other at all lengths.
+            folders.append("/" + words.joined(separator: number % 2 == 0 ? "/" : "-"))
+            if number > 0, number % 3 == 0 { folders.append(folders[number - 1] + "/" + words.suffix(9).joined(separator: "_")) }
+        }
+        try #require(folders.contains { $0.utf8.count > 1500 })
+        let paths = (0..<6000).map { index in
+            Array("\(folders[index % folders.count])/\(Self.words[random.below(20)]) \(index)".utf8)
+        }
+        let world = try NameWorld(paths)
+        let search = try NameSearch(world.store, live: [NameWorld.snapshot], threads: 2, now: 0)
+        for text in ["report", "rptannual", "reportannual", "cfgmain 7", "mianwindow", "Report", "r/7", "qj12"] {
+            let query = try #require(NameQuery(Array(text.utf8)))
+            for limit in [3, 50, 5000] {
+                let all = try #require(try search.run(query, NameFilter(), limit: limit, readingAll: true))
+                let best = try #require(try search.run(query, NameFilter(), limit: limit))
+                #expect(best.map(\.path) == all.map(\.path), "\(text), \(limit)")
+                #expect(best.map(\.score) == all.map(\.score), "\(text), \(limit)")
+            }
+        }
+    }
+
     @Test("a word behind an apostrophe is found in one run, as it is, and nowhere else")
     func exact() throws {
         var random = Choices(seed: 9)
