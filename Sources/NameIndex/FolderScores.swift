@@ -11,6 +11,8 @@ final class FolderScores {
     private struct State: BitwiseCopyable {
         /// Which first letters stand there in order and have not lost more than is counted: a bit for the last of them.
         var live: UInt64 = 0
+        /// The same where the gap behind them has taken all that they had: nothing is to be done for these.
+        var spent: UInt64 = 0
         /// The best score of all letters.
         var best: Int32 = 0
     }
@@ -77,6 +79,12 @@ final class FolderScores {
             each(index + 1, (Score.best(index + 1) - Int(row[index] >> 8)) / 3)
             live &= live &- 1
         }
+        var spent = states[valid].spent & ~(1 << UInt64(count - 1))
+        while spent != 0 {
+            let index = spent.trailingZeroBitCount
+            each(index + 1, Score.best(index + 1) / 3)
+            spent &= spent &- 1
+        }
         let best = Int(states[valid].best)
         if best > 0 { each(count, (Score.best(count) - best) / 3) }
     }
@@ -85,8 +93,8 @@ final class FolderScores {
     private func step(_ byte: UInt8, _ bonus: UnsafePointer<UInt8>, _ place: Int) {
         let (old, new) = (cells + place &* count, cells + (place &+ 1) &* count)
         var state = states[place]
-        let live = state.live
-        var here = places[Int(byte)] & (live << 1 | 1)
+        let (live, spent) = (state.live, state.spent)
+        var here = places[Int(byte)] & ((live | spent) << 1 | 1)
         var left = live & ~here
         while left != 0 {
             let index = left.trailingZeroBitCount
@@ -94,7 +102,9 @@ final class FolderScores {
             let skipped = FolderScores.skipped(old[index])
             // In the first row there is a gap in any case.
             new[index] = FolderScores.cell(max(skipped, 0), index == 0 || skipped > 0, 0)
-            if max(skipped, 0) <= least[index] { state.live &= ~(1 << UInt64(index)) }
+            guard skipped <= max(0, least[index]) else { continue }
+            state.live &= ~(1 << UInt64(index))
+            if least[index] < 0 { state.spent |= 1 << UInt64(index) }
         }
         while here != 0 {
             let index = here.trailingZeroBitCount
@@ -105,10 +115,13 @@ final class FolderScores {
             } else {
                 let isLive = live >> UInt64(index) & 1 != 0
                 let skipped = isLive ? FolderScores.skipped(old[index]) : Int32(Score.gapStart)
-                new[index] = FolderScores.next(old[index &- 1], skipped, own, bonus, place)
+                let above = live >> UInt64(index &- 1) & 1 != 0 ? old[index &- 1] : FolderScores.cell(0, true, 0)
+                new[index] = FolderScores.next(above, skipped, own, bonus, place)
             }
+            let bit: UInt64 = 1 << UInt64(index)
             let isLive = new[index] >> 8 > least[index]
-            state.live = isLive ? state.live | 1 << UInt64(index) : state.live & ~(1 << UInt64(index))
+            state.live = isLive ? state.live | bit : state.live & ~bit
+            state.spent &= ~bit
         }
         if state.live >> UInt64(count &- 1) & 1 != 0 { state.best = max(state.best, new[count &- 1] >> 8) }
         states[place &+ 1] = state

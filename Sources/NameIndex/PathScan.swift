@@ -230,8 +230,8 @@ final class PathScan {
         return place
     }
 
-    /// Works out the bonus of each byte that has none yet.
-    func rate() {
+    /// Works out the bonus of each byte that has none yet; and what ``bound()`` and ``marks(_:)`` ask for, unless they never will.
+    func rate(withMarks: Bool = true) {
         let count = count
         let bonusCount = bonusCount
         guard bonusCount < count else { return }
@@ -241,7 +241,7 @@ final class PathScan {
             bonus[index] = bonuses[previous << 8 | byte]
             previous = byte
         }
-        for term in terms.indices {
+        for term in terms.indices where withMarks {
             terms[term].places.withUnsafeBufferPointer { places in
                 let pairs = pairs[term]
                 let edges = edges[term]

@@ -18,6 +18,7 @@ final class SketchScan {
     let isBlind: Bool
     /// There is one term, which stands in one component wherever it is: a folder that does not have it in order need not be looked at.
     private let isInOneComponent: Bool
+    private let mayHoldTypo: Bool
     /// Of each exact term, the columns of its pairs in the order in which they are read; empty as long as that is not known.
     private var exactColumns: [[Int]]
 
@@ -46,6 +47,7 @@ final class SketchScan {
         self.query = query
         isBlind = readingAll || query.isBlind
         isInOneComponent = query.terms.count == 1 && query.terms[0].isExact && query.terms[0].lastSlash == nil
+        mayHoldTypo = query.terms.contains(where: \.mayHoldTypo)
         exactColumns = query.terms.map { _ in [] }
         folderScores = isBlind ? [] : query.query.terms.map { $0.isExact ? nil : FolderScores($0) }
         promises = SketchPromises(isListing: !isBlind, tally)
@@ -168,6 +170,7 @@ final class SketchScan {
 
     /// Notes what the folder of these paths has of what is asked.
     private func note(_ places: Range<Int>) {
+        let mayHoldTypo = mayHoldTypo
         for (index, term) in counter.terms.enumerated() {
             guard let scores = folderScores[index] else {
                 let text = query.terms[index].lowered
@@ -179,13 +182,9 @@ final class SketchScan {
             for (number, letter) in query.terms[index].letters.enumerated() where folder.holds(letter) {
                 set(plane(term.folders + number), places)
             }
-            folder.rate()
+            folder.rate(withMarks: mayHoldTypo)
             scores.losses(in: folder) { letters, loss in
-                var plane = self.plane(term.split(letters))
-                for bit in 0..<SketchQuery.splitBits {
-                    if loss < SketchQuery.splitLossMax, loss >> bit & 1 == 0 { clear(plane, places) }
-                    plane += stride
-                }
+                if loss < SketchQuery.splitLossMax { write(loss, to: plane(term.split(letters)), places) }
             }
             guard term.mayHoldTypo else { continue }
             var pairs = folder.marks(index).pairs & ~1
@@ -198,16 +197,22 @@ final class SketchScan {
 
     private func plane(_ number: Int) -> UnsafeMutablePointer<UInt64> { planes + number * stride }
 
-    private func clear(_ plane: UnsafeMutablePointer<UInt64>, _ range: Range<Int>) {
-        let last = (range.upperBound - 1) >> 6
+    /// Clears the planes of a counter that are ones where `loss` has none.
+    private func write(_ loss: Int, to planes: UnsafeMutablePointer<UInt64>, _ range: Range<Int>) {
+        let (last, stride) = ((range.upperBound - 1) >> 6, stride)
         var word = range.lowerBound >> 6
         var mask = UInt64.max << UInt64(range.lowerBound & 63)
-        while word < last {
-            plane[word] &= ~mask
+        while word <= last {
+            if word == last { mask &= UInt64.max >> UInt64(63 - (range.upperBound - 1) & 63) }
+            var place = planes + word
+            for bit in 0..<SketchQuery.splitBits {
+                // Zero where the bit is to stay.
+                place.pointee &= ~(mask & (UInt64(loss >> bit & 1) &- 1))
+                place += stride
+            }
             mask = UInt64.max
             word += 1
         }
-        plane[word] &= ~(mask & UInt64.max >> UInt64(63 - (range.upperBound - 1) & 63))
     }
 
     private func set(_ plane: UnsafeMutablePointer<UInt64>, _ range: Range<Int>) {
