@@ -62,6 +62,7 @@ struct Coordinator {
         var words = ["unshare"] + user + ["sh", "-c", shell, CommandLine.arguments[0], "--worker", "--seed", "\(seed)"]
         if let mutant = options.mutant { words = ["env", "BAKARE_MUTANT=\(mutant)"] + words }
         if let size = options.size { words += ["--size", "\(size.machines),\(size.days)"] }
+        if let pace = options.pace { words += ["--pace", pace.rawValue] }
         if options.isTraced { words.append("--trace") }
         if !without.isEmpty { words += ["--without", without.sorted().map(String.init).joined(separator: ",")] }
         var actions = posix_spawn_file_actions_t()
@@ -128,15 +129,30 @@ struct Coordinator {
         writeLine("  again, step by step: Simulations/run --seed \(seed) --trace\(size)")
     }
 
-    private var size: String { options.size.map { " --size \($0.machines),\($0.days)" } ?? "" }
+    private var size: String {
+        (options.size.map { " --size \($0.machines),\($0.days)" } ?? "") + (options.pace.map { " --pace \($0.rawValue)" } ?? "")
+    }
 
     private var progress: String {
         let seconds = (ContinuousClock.now - began) / .seconds(1)
         let done = passed + failures.count
         let rate = Int(Double(done) / max(0.001, seconds) * 100)
-        return
-            "\(done) seeds, \(nodeDays) node-days, \(failures.count) failed; \(rate / 100).\(rate % 100 / 10)\(rate % 10) seeds a second"
+        let daysRate = Int(Double(nodeDays) / max(0.001, seconds))
+        let processor = processorMilliseconds
+        return "\(done) seeds, \(nodeDays) node-days, \(failures.count) failed; "
+            + "\(rate / 100).\(rate % 100 / 10)\(rate % 10) seeds a second, \(daysRate) node-days a second; "
+            + "\(processor / max(1, done)) ms of processor a seed, \(tenths(processor * 10 / max(1, nodeDays))) a node-day"
     }
+
+    /// Of the processes that have ended: what a run is worth also on a machine that has other things to do.
+    private var processorMilliseconds: Int {
+        var usage = rusage()
+        guard getrusage(Int32(RUSAGE_CHILDREN.rawValue), &usage) == 0 else { return 0 }
+        let seconds = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec
+        return seconds * 1000 + Int(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000
+    }
+
+    private func tenths(_ number: Int) -> String { "\(number / 10).\(number % 10)" }
 
     private func summary() {
         let groups = [("act: ", "work and trouble:"), ("network: ", "network faults:"), ("spent: ", "steps spent on:")]
@@ -157,7 +173,7 @@ struct Coordinator {
 
     /// Leaves out acts of the plan, in ever smaller groups, as long as the same checker still finds something.
     private mutating func shrink(_ seed: UInt64, _ checker: String) {
-        let total = Plan(seed: seed, size: options.size).acts.count
+        let total = Plan(seed: seed, size: options.size, pace: options.pace).acts.count
         var without = options.without
         var group = max(1, total / 2)
         var tries = 0

@@ -10,6 +10,7 @@ struct Options {
     var count: UInt64 = 1
     var workers = 1
     var size: (machines: Int, days: Int)?
+    var pace: Pace?
     var without: Set<Int> = []
     var isTraced = false
     var shrinks = true
@@ -23,12 +24,13 @@ struct Options {
     var checksMutants = false
 
     static let usage = """
-        usage: Simulations/run [--seed N | --seeds COUNT [--first N]] [--workers N] [--size MACHINES,DAYS] [--seconds N]
-                               [--trace] [--without LIST] [--no-shrink] [--mutants | --mutant NAME]
+        usage: Simulations/run [--seed N | --seeds COUNT [--first N]] [--workers N] [--size MACHINES,DAYS] [--pace busy|calm]
+                               [--seconds N] [--trace] [--without LIST] [--no-shrink] [--mutants | --mutant NAME]
           --seed N        one seed; with --trace, every step of it in words
           --seeds COUNT   so many seeds from --first on (default: 1)
           --seconds N     begin no seed after so many seconds
           --size M,D      M machines and D days in place of what each seed draws
+          --pace P        busy or calm lives, in place of what each seed draws, or of busy ones with --size
           --without LIST  leave out these acts of the plan, by number, separated by commas
           --mutants       (make mutants) for each bug made on purpose, seeds until one finds it
           --mutant NAME   the same for one of them
@@ -58,6 +60,9 @@ struct Options {
                 let parts = (words.popFirst() ?? "").split(separator: ",").compactMap { Int($0) }
                 guard parts.count == 2, parts[0] > 0, parts[1] > 0 else { throw UsageError("--size needs MACHINES,DAYS") }
                 size = (parts[0], parts[1])
+            case "--pace":
+                pace = words.popFirst().flatMap { Pace(rawValue: $0) }
+                guard pace != nil else { throw UsageError("--pace needs busy or calm") }
             case "--without":
                 let parts = (words.popFirst() ?? "").split(separator: ",")
                 without = Set(parts.compactMap { Int($0) })
@@ -94,7 +99,7 @@ struct UsageError: Error {
     }
 
     static func plan(_ seed: UInt64, _ options: Options) -> Plan {
-        var plan = Plan(seed: seed, size: options.size)
+        var plan = Plan(seed: seed, size: options.size, pace: options.pace)
         plan.acts = plan.acts.enumerated().filter { !options.without.contains($0.offset) }.map(\.element)
         return plan
     }
@@ -105,7 +110,7 @@ struct UsageError: Error {
             let trace: ((String) -> Void)? = options.isTraced ? { writeLine($0) } : nil
             let plan = plan(seed, options)
             if options.isTraced {
-                for (index, planned) in Plan(seed: seed, size: options.size).acts.enumerated() {
+                for (index, planned) in Plan(seed: seed, size: options.size, pace: options.pace).acts.enumerated() {
                     writeLine("act \(index): \(planned)")
                 }
             }

@@ -22,20 +22,22 @@ final class Reachability {
     private let source: any ChunkSource
     private let scratch: ChunkScratch
     private let progress: Progress
-    /// A direct-mapped memory of tree chunks that were walked to their end.
-    private var walked: [Bytes32]
+    /// A direct-mapped memory of tree chunks that were walked to their end. It grows with their number: most walks of a small archive are
+    /// over before so much memory was zeroed.
+    private var walked = [Bytes32](repeating: .zero, count: Reachability.walkedCountMin)
+    private var walkedAdded = 0
     private var levels: [Level] = []
     private var path: [UInt8] = []
     private var heldBytes = 0
 
-    private static let walkedCount = 1 << 17
+    private static let walkedCountMin = 1 << 9
+    private static let walkedCountMax = 1 << 17
     private static let heldBytesMax = 8 << 20
 
     init(source: any ChunkSource, progress: Progress) throws(ArchiveError) {
         self.source = source
         self.progress = progress
         scratch = try ChunkScratch()
-        walked = Array(repeating: .zero, count: Reachability.walkedCount)
     }
 
     /// Told of each chunk's key.
@@ -111,7 +113,7 @@ final class Reachability {
                     levels[level].offset += view.encoded.count
                     return view
                 }
-                if remembers, let key = levels[level].key { walked[slot(key)] = key.value }
+                if remembers, let key = levels[level].key { remember(key.value) }
                 leaveChunk(level)
             } else if let key = levels[level].key {
                 do { hold(MemoChunk(Array(try source.read(key, scratch))), level) } catch {
@@ -120,7 +122,7 @@ final class Reachability {
                 }
             } else {
                 guard let key = try nextKey(&levels[level].keys, folder, visit) else { return nil }
-                let isKnown = remembers && walked[slot(key)] == key.value
+                let isKnown = remembers && walked[slot(key.value)] == key.value
                 if try visit(key, folder), !isKnown { levels[level].key = key }
             }
         }
@@ -132,7 +134,16 @@ final class Reachability {
         }
     }
 
-    private func slot(_ key: ChunkKey) -> Int { Int(truncatingIfNeeded: key.value.words.0) & (Reachability.walkedCount - 1) }
+    private func slot(_ key: Bytes32) -> Int { Int(truncatingIfNeeded: key.words.0) & (walked.count - 1) }
+
+    private func remember(_ key: Bytes32) {
+        walked[slot(key)] = key
+        walkedAdded += 1
+        guard walkedAdded > walked.count / 4, walked.count < Reachability.walkedCountMax else { return }
+        let before = walked
+        walked = Array(repeating: .zero, count: min(before.count * 8, Reachability.walkedCountMax))
+        for key in before where key != .zero { walked[slot(key)] = key }
+    }
 
     private func visit(_ list: KeyList, _ path: RawPath, _ visit: VisitPath) throws(ArchiveError) {
         var keys = KeyListCursor(list)

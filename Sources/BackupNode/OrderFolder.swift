@@ -60,12 +60,15 @@ package final class OrderFolder: Sendable {
         var isNew = false
         do {
             let names = try home.disk.list(folder)
+            // Their ages matter, and are looked at, only when there are too many.
+            let areTooMany = names.count > OrderFolder.ordersMax
             var ages: [(name: RawPath, modified: Int64)] = []
             for name in names {
-                guard let nonce = Bytes32(hex: name.description), let status = try home.disk.status(folder.appending(name)) else {
-                    continue
+                guard let nonce = Bytes32(hex: String(decoding: name.bytes, as: UTF8.self)) else { continue }
+                if areTooMany {
+                    guard let status = try home.disk.status(folder.appending(name)) else { continue }
+                    ages.append((name, status.modifiedSeconds))
                 }
-                ages.append((name, status.modifiedSeconds))
                 guard contents.withLock({ $0.orders[nonce] == nil }) else { continue }
                 // One that cannot be read is as good as none: its snapshots stay with peers, which loses nothing.
                 guard
@@ -79,7 +82,7 @@ package final class OrderFolder: Sendable {
             ages.sort { $0.modified > $1.modified }
             for age in ages.dropFirst(OrderFolder.ordersMax) {
                 try? home.disk.unlink(folder.appending(age.name))
-                guard let nonce = Bytes32(hex: age.name.description) else { continue }
+                guard let nonce = Bytes32(hex: String(decoding: age.name.bytes, as: UTF8.self)) else { continue }
                 contents.withLock { contents in
                     contents.orders[nonce] = nil
                     contents.forgotten = Set(contents.orders.values.flatMap(\.snapshots))

@@ -10,10 +10,9 @@ package struct SecretBytes: ~Copyable, @unchecked Sendable {
     /// `count` bytes (at least 1) that `fill` writes.
     package init(count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) -> Void) {
         _ = sodiumReady
-        guard let memory = sodium_malloc(count) else { preconditionFailure("no memory for a secret of \(count) bytes") }
-        pointer = memory
+        pointer = SecretMemory.take(count)
         self.count = count
-        fill(UnsafeMutableRawBufferPointer(start: memory, count: count))
+        fill(UnsafeMutableRawBufferPointer(start: pointer, count: count))
     }
 
     /// A copy of `value`. The caller's own copy stays where it was.
@@ -22,7 +21,7 @@ package struct SecretBytes: ~Copyable, @unchecked Sendable {
     /// 32 fresh random bytes.
     package static func random32() -> SecretBytes { SecretBytes(count: Bytes32.count) { fillRandom($0) } }
 
-    deinit { sodium_free(pointer) }
+    deinit { SecretMemory.giveBack(pointer, count) }
 
     /// Calls `body` with the bytes, which must not be kept.
     package func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
@@ -32,7 +31,7 @@ package struct SecretBytes: ~Copyable, @unchecked Sendable {
     /// The start of the bytes, for libsodium's calls in this module.
     var base: UnsafePointer<UInt8> { UnsafePointer(pointer.assumingMemoryBound(to: UInt8.self)) }
 
-    /// Another secret in place of this one, of as many bytes: to get guarded memory takes six system calls.
+    /// Another secret in place of this one, of as many bytes.
     mutating func overwrite(with bytes: UnsafeRawBufferPointer) {
         precondition(bytes.count == count)
         UnsafeMutableRawBufferPointer(start: pointer, count: count).copyMemory(from: bytes)

@@ -8,11 +8,15 @@ package struct DiskStatus: Sendable, Equatable {
     /// Seconds since 1970.
     package let modifiedSeconds: Int64
     package let isDirectory: Bool
+    /// Another one where the name has another file, or the file was written to. A file system may give one mark to changes within a few
+    /// milliseconds; decay changes none.
+    package let changeMark: UInt64
 
-    package init(size: Int, modifiedSeconds: Int64, isDirectory: Bool) {
+    package init(size: Int, modifiedSeconds: Int64, isDirectory: Bool, changeMark: UInt64) {
         self.size = size
         self.modifiedSeconds = modifiedSeconds
         self.isDirectory = isDirectory
+        self.changeMark = changeMark
     }
 }
 

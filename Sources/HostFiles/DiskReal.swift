@@ -76,7 +76,13 @@ package struct RealDisk: Disk {
         }
         return DiskStatus(
             size: Int(found.st_size), modifiedSeconds: Int64(found.st_mtim.tv_sec),
-            isDirectory: found.st_mode & S_IFMT == S_IFDIR)
+            isDirectory: found.st_mode & S_IFMT == S_IFDIR, changeMark: changeMark(found))
+    }
+
+    /// Of the file's number and the time of its last change, to the nanosecond.
+    private func changeMark(_ found: stat) -> UInt64 {
+        let nanoseconds = UInt64(bitPattern: Int64(found.st_ctim.tv_sec)) &* 1_000_000_000 &+ UInt64(found.st_ctim.tv_nsec)
+        return nanoseconds ^ (UInt64(found.st_ino) &* 0x9e37_79b9_7f4a_7c15)
     }
 
     package func syncDirectory(_ path: RawPath) throws(HostFilesError) {

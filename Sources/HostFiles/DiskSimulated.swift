@@ -147,8 +147,7 @@ package final class SimulatedDisk: Disk {
         visited(path)
         return try locked { state throws(HostFilesError) in
             guard let node = try state.lookUp(path, "look at") else { return nil }
-            let found = state.nodes[node]
-            return DiskStatus(size: found.bytes.count, modifiedSeconds: found.modifiedSeconds, isDirectory: found.isDirectory)
+            return state.status(node)
         }
     }
 

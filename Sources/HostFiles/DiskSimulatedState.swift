@@ -11,6 +11,8 @@ struct SimulatedDiskState: Sendable {
         var entries: [RawPath: Int] = [:]
         var durableEntries: [RawPath: Int] = [:]
         var modifiedSeconds: Int64
+        /// How often it was written to.
+        var writes: UInt64 = 0
         /// Names it has, those that are durable, and open files: without any its bytes are gone.
         var names = 0
         var durableNames = 0
@@ -258,6 +260,12 @@ struct SimulatedDiskState: Sendable {
 
     // MARK: Bytes
 
+    func status(_ node: Int) -> DiskStatus {
+        DiskStatus(
+            size: nodes[node].bytes.count, modifiedSeconds: nodes[node].modifiedSeconds, isDirectory: nodes[node].isDirectory,
+            changeMark: UInt64(epoch) << 56 ^ UInt64(node) << 24 ^ nodes[node].writes)
+    }
+
     mutating func write(_ node: Int, _ path: RawPath, _ offset: Int, _ bytes: [UInt8]) throws(HostFilesError) {
         try begin("write", path, needsSpace: true)
         let growth = max(0, offset + bytes.count - nodes[node].bytes.count)
@@ -267,6 +275,7 @@ struct SimulatedDiskState: Sendable {
         SimulatedDiskState.apply(.bytes(offset, fitting), to: &nodes[node].bytes)
         usedBytes += nodes[node].bytes.count - before
         nodes[node].pending.append(.bytes(offset, fitting))
+        nodes[node].writes += 1
         nodes[node].modifiedSeconds = now
         if fitting.count < bytes.count { throw HostFilesError(.noSpace, "write", path: path) }
     }
@@ -277,6 +286,7 @@ struct SimulatedDiskState: Sendable {
         SimulatedDiskState.apply(.size(size), to: &nodes[node].bytes)
         usedBytes += nodes[node].bytes.count - before
         nodes[node].pending.append(.size(size))
+        nodes[node].writes += 1
         nodes[node].modifiedSeconds = now
     }
 

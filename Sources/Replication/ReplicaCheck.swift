@@ -34,7 +34,7 @@ package struct ReplicaCheck: Sendable {
         do {
             for id in snapshots {
                 // What was forgotten or damaged meanwhile is no matter of the peer's.
-                guard let record = try? vault.snapshotRecord(id) else { continue }
+                guard let record = try? vault.knownRecord(id) else { continue }
                 for entry in record.pages where seen.insert(entry.id).inserted {
                     guard let page = try? vault.page(entry.id) else { continue }
                     for pack in page.packs where try vault.knows(pack) { packs.insert(pack) }

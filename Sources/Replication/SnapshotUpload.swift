@@ -72,10 +72,11 @@ package struct SnapshotUpload: Sendable {
         let here: [SnapshotID]
         do { here = try vault.snapshots() } catch { throw ReplicationError(.local, "\(error)") }
         let there = Set(try peer.snapshots(of: Set(here)))
-        var records: [SnapshotRecord] = []
+        // An id is a hash over its record: not worked out again for each comparison.
+        var records: [(id: SnapshotID, record: SnapshotRecord)] = []
         do {
             for id in here where there.contains(id) || wanted(id) {
-                do throws(VaultError) { records.append(try vault.snapshotRecord(id)) } catch {
+                do throws(VaultError) { records.append((id, try vault.knownRecord(id))) } catch {
                     // One that was forgotten meanwhile is not missed; a damaged one is mended by `check`.
                     if error.code == .damaged { report.refused[id] = "\(error)" } else if error.code != .notFound { throw error }
                 }
@@ -84,50 +85,50 @@ package struct SnapshotUpload: Sendable {
             throw ReplicationError(.local, "\(error)")
         }
         var last: SnapshotID?
-        records.sort { ($0.sequence, $0.id) < ($1.sequence, $1.id) }
+        records.sort { ($0.record.sequence, $0.id) < ($1.record.sequence, $1.id) }
         if order != .bySequence {
             records = records.filter { !there.contains($0.id) } + records.filter { there.contains($0.id) }
         }
-        for record in records {
+        for (id, record) in records {
             try progress.requireGoing()
             var revision: UInt64?
-            if there.contains(record.id) {
-                if let seen = known[record.id], seen >= record.revision {
+            if there.contains(id) {
+                if let seen = known[id], seen >= record.revision {
                     revision = seen
                 } else {
                     // Another device may have brought this revision meanwhile: to read that is less than to commit it once more.
                     do throws(ReplicationError) {
-                        let found = try peer.record(record.id, owner: vault.owner)
+                        let found = try peer.record(id, owner: vault.owner)
                         // What cannot be read there is replaced, if it was there, and not made anew: it may just have been forgotten.
-                        revision = found?.revision ?? known[record.id]
+                        revision = found?.revision ?? known[id]
                         if report.readThere.count < SnapshotUpload.readMax {
-                            report.readThere[record.id] = found.map { ReadRecord($0) }
+                            report.readThere[id] = found.map { ReadRecord($0) }
                         }
                     } catch {
                         guard error.code == .refused else { throw error }
                         // A write-only device may not look at what others have made: whoever made it brings it up to date.
-                        guard let seen = known[record.id] else { continue }
+                        guard let seen = known[id] else { continue }
                         revision = seen
                     }
                 }
             }
             if let revision, revision >= record.revision {
-                report.committed[record.id] = revision
+                report.committed[id] = revision
             } else if let revision, order == .newOnly || order == .newFirst && !report.refused.isEmpty {
                 // As it is there: what it needs there is kept.
-                report.committed[record.id] = revision
+                report.committed[id] = revision
             } else if let reason = try commit(record, basedOn: last, isReplacement: revision != nil) {
                 // Another device may have brought a later list of packs since what is known was seen.
                 guard let there = try laterRevision(record) else {
-                    report.refused[record.id] = reason
+                    report.refused[id] = reason
                     continue
                 }
-                report.committed[record.id] = there
+                report.committed[id] = there
             } else {
-                report.committed[record.id] = record.revision
+                report.committed[id] = record.revision
             }
-            if let revision = report.committed[record.id] { committed(record.id, revision) }
-            last = record.id
+            if let revision = report.committed[id] { committed(id, revision) }
+            last = id
         }
         report.sentBytes = progress.bytesSent
         return report

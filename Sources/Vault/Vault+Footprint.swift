@@ -22,11 +22,17 @@ extension Vault {
     /// Looks at every file below the vault's folder. Files may come and go meanwhile.
     package func footprint() throws(VaultError) -> VaultFootprint {
         var footprint = VaultFootprint()
-        footprint.bytes = try bytes(below: root, depth: 0)
-        let kept = try files("look at", reserve) { () throws(HostFilesError) in try disk.status(reserve)?.size ?? 0 }
+        var kept = 0
+        footprint.bytes = try bytes(below: root, depth: 0) { folder, name, bytes in
+            if folder == root {
+                if name == Vault.reserveName { kept = bytes }
+            } else if folder == snapshotsFolder {
+                if SnapshotID(hex: name.text) != nil { footprint.snapshots += 1 }
+            } else if let id = PackID(hex: name.text), folder == home(.pack(id)).parent {
+                footprint.packs += 1
+            }
+        }
         footprint.bytes = Vault.sum(footprint.bytes - kept, Vault.reserveBytes)
-        try forEachPack { _ throws(VaultError) in footprint.packs += 1 }
-        footprint.snapshots = try snapshots().count
         return footprint
     }
 
@@ -38,9 +44,14 @@ extension Vault {
     }
 
     /// Bytes of the files of commits under way.
-    package func pendingBytes() throws(VaultError) -> Int { try bytes(below: pendingFolder, depth: Vault.depthMax) }
+    package func pendingBytes() throws(VaultError) -> Int {
+        try bytes(below: pendingFolder, depth: Vault.depthMax) { _, _, _ in }
+    }
 
-    private func bytes(below folder: RawPath, depth: Int) throws(VaultError) -> Int {
+    /// `visit` is told of each file: its folder, its name and its length.
+    private func bytes(
+        below folder: RawPath, depth: Int, visit: (RawPath, RawPath, Int) -> Void
+    ) throws(VaultError) -> Int {
         let names: [RawPath]
         do throws(HostFilesError) { names = try disk.list(folder) } catch {
             if error.code == .notFound { return 0 }
@@ -54,8 +65,9 @@ extension Vault {
             }
             if !status.isDirectory {
                 total = Vault.sum(total, status.size)
+                visit(folder, name, status.size)
             } else if depth < Vault.depthMax {
-                total = Vault.sum(total, try bytes(below: path, depth: depth + 1))
+                total = Vault.sum(total, try bytes(below: path, depth: depth + 1, visit: visit))
             }
         }
         return total

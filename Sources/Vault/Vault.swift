@@ -21,6 +21,7 @@ package final class Vault: Sendable {
     let disk: any Disk
     let root: RawPath
     let state: Mutex<VaultState>
+    let records = Mutex(RecordMemo())
     /// Taken by the thread that makes names durable.
     let syncTurn = ConditionLock(false)
 
@@ -64,7 +65,8 @@ package final class Vault: Sendable {
     var stubsFolder: RawPath { root.appending(Vault.stubsName) }
     var trashFolder: RawPath { root.appending("trash") }
     var temporaryFolder: RawPath { root.appending("tmp") }
-    var reserve: RawPath { root.appending("reserve") }
+    static let reserveName: RawPath = "reserve"
+    var reserve: RawPath { root.appending(Vault.reserveName) }
 
     func snapshotPath(_ id: SnapshotID) -> RawPath { snapshotsFolder.appending(id.hex) }
 

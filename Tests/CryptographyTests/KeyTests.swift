@@ -8,6 +8,27 @@ import Testing
 struct KeyTests {
     private func seed() throws -> Bytes32 { try #require(Bytes32(bytes: Array(0..<32))) }
 
+    @Test("secrets that stand side by side stay apart, and what one was is zero before another has its place")
+    func secretMemory() throws {
+        func filled(_ byte: UInt8) -> SecretBytes {
+            SecretBytes(count: 64) { buffer in
+                // Never used, or zeroed when it was given back.
+                #expect(buffer.allSatisfy { $0 == 0 })
+                buffer.initializeMemory(as: UInt8.self, repeating: byte)
+            }
+        }
+        for _ in 0..<3 {
+            let a = filled(1)
+            let b = filled(2)
+            let c = filled(3)
+            #expect(a.withBytes { $0.allSatisfy { $0 == 1 } } && b.withBytes { $0.allSatisfy { $0 == 2 } })
+            #expect(c.withBytes { $0.allSatisfy { $0 == 3 } } && c.count == 64)
+        }
+        // One that is longer has memory of its own.
+        let long = SecretBytes(count: 1000) { $0.initializeMemory(as: UInt8.self, repeating: 9) }
+        #expect(long.withBytes { $0.count == 1000 && $0.allSatisfy { $0 == 9 } })
+    }
+
     @Test("derives the owner's keys as the format gives them")
     func ownerVector() throws {
         let keys = OwnerKey(seed: try seed()).publisherKeys

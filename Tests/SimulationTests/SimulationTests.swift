@@ -78,6 +78,16 @@ private let isAble: Bool = {
         #expect(outcome.lastLine == "24 passed, 0 failed")
     }
 
+    @Test("calm lives of months are lived to their end, and a run says what it did and what that cost")
+    func calm() throws {
+        let outcome = try simulate("--seeds", "3", "--first", "41", "--size", "3,60", "--pace", "calm", "--no-shrink")
+        #expect(outcome.code == 0, "\(outcome.text)")
+        #expect(outcome.text.contains("3 seeds, 540 node-days, 0 failed;"))
+        for unit in ["seeds a second", "node-days a second", "ms of processor a seed", "a node-day"] {
+            #expect(outcome.text.contains(unit), "\(unit)")
+        }
+    }
+
     @Test("another order of things is another life")
     func differs() throws {
         func digest(_ seed: String) throws -> Substring? {
@@ -88,7 +98,7 @@ private let isAble: Bool = {
 
     @Test(
         "a flag that is not known is told, with those that are",
-        arguments: [["--sed", "1"], ["--seed"], ["--size", "3"], ["--without", "x"]])
+        arguments: [["--sed", "1"], ["--seed"], ["--size", "3"], ["--pace", "slow"], ["--without", "x"]])
     func usage(arguments: [String]) throws {
         let outcome = try run(root.appendingPathComponent("Simulations/run").path, arguments)
         #expect(outcome.code == 64 && outcome.text.contains("usage:"))

@@ -123,6 +123,33 @@ import Vault
         #expect(try VaultChecker(vault: vault).requireWhole() == [first.id])
     }
 
+    @Test("a record that is known is not read again; one that was replaced, also by another process, or is gone shows at once")
+    func knownRecords() throws {
+        let vault = try open()
+        let pages = [try world.page([0, 1, 2]), try world.page([1, 2]), try world.page([2])]
+        let (first, second, third) = (
+            world.record(1, [pages[0]]), world.record(1, [pages[1]], revision: 1), world.record(1, [pages[2]], revision: 2)
+        )
+        #expect(throws: VaultError.self) { try vault.knownRecord(first.id) }
+        try world.publish(vault, first, [pages[0]])
+        #expect(try vault.knownRecord(first.id) == first)
+        // Known it is: decay of the file does not show here, and does where it is read.
+        let file = try #require(disk.files(under: "/home/vault").first { $0.path.components.last?.description == first.id.hex })
+            .path
+        let bytes = try #require(disk.files(under: file).first).bytes
+        disk.damage(file) { $0 = [UInt8](repeating: 0, count: $0.count) }
+        #expect(try vault.knownRecord(first.id) == first)
+        #expect(throws: VaultError.self) { try vault.snapshotRecord(first.id) }
+        disk.damage(file) { $0 = bytes }
+        try world.publish(vault, second, [pages[1]])
+        #expect(try vault.knownRecord(first.id) == second)
+        let other = try Vault(disk: disk, directory: "/home/vault", owner: world.owner, create: false)
+        try world.publish(other, third, [pages[2]])
+        #expect(try vault.knownRecord(first.id) == third)
+        #expect(try other.forget(world.forget([first.id])) == [first.id])
+        #expect(throws: VaultError.self) { try vault.knownRecord(first.id) }
+    }
+
     @Test("rejects what is not the owner's, not signed, or not a record")
     func rejects() throws {
         let vault = try open()

@@ -89,12 +89,12 @@ extension Swarm {
         for _ in 0..<64 {
             turns.sleep(until: turns.now + 6 * 3600 * Swarm.second)
             let unprotected = unprotected()
-            remembering = [:]
+            moment = Moment()
             open = (
                 unprotected, machines.lazy.compactMap { self.forgottenSnapshot(on: $0) }.first,
                 machines.lazy.compactMap { self.falseClaims($0, isEnd: true).first }.first
             )
-            remembering = nil
+            moment = nil
             if open == (nil, nil, nil) {
                 // Nobody has been told of what these have lost; by now it was found out.
                 for machine in machines where damagedAt[machine.index] != nil && hidesLosses(machine) { mend(machine) }

@@ -6,19 +6,32 @@ internal import Ledger
 internal import Peers
 internal import Vault
 
-/// A snapshot on one machine's disk.
-struct SnapshotPlace: Hashable {
+/// Something of an owner's vault on one machine's disk.
+struct Place: Hashable {
     var machine: MachineIndex
     var owner: OwnerID
-    var id: SnapshotID
+    var id: Bytes32
+}
+
+struct FoundSnapshot {
+    var revision: UInt64
+    var missing: [PackID] = []
+}
+
+/// What was found in vaults, while nothing changes.
+struct Moment {
+    var snapshots: [Place: FoundSnapshot?] = [:]
+    /// Packs of pages that are not there.
+    var pages: [Place: [PackID]] = [:]
+    var packs: [Place: Bool] = [:]
 }
 
 /// What must be true at any moment, whatever goes wrong.
 extension Swarm {
     func checkNow() {
         count("checked a moment")
-        remembering = [:]
-        defer { remembering = nil }
+        moment = Moment()
+        defer { moment = nil }
         for machine in machines where !empty.contains(machine.index) {
             checkQuotas(machine)
             if damagedAt[machine.index] == nil { checkCommitted(machine) }
@@ -31,7 +44,7 @@ extension Swarm {
         for owner in owners {
             guard let vault = vault(of: owner.id, on: machine), let ids = try? vault.snapshots() else { continue }
             for id in ids {
-                guard let missing = try? vault.missingPacks(of: id), !missing.isEmpty else { continue }
+                guard let missing = find(machine, owner.id, id, vault)?.missing, !missing.isEmpty else { continue }
                 violated(
                     "a committed snapshot has lost no pack",
                     "\(machine.name): \(id.hex.prefix(8)) lacks \(missing.count), the first \(missing[0].hex.prefix(8))")
@@ -91,16 +104,39 @@ extension Swarm {
 
     /// Whether the machine's disk holds the snapshot with all its packs, each of which is there by name.
     func holds(_ machine: Machine, _ owner: OwnerID, _ id: SnapshotID, revision: UInt64 = 0) -> Bool {
-        let place = SnapshotPlace(machine: machine.index, owner: owner, id: id)
-        if let known = remembering?[place] { return known.map { $0 >= revision } ?? false }
-        var found: UInt64?
-        if let vault = vault(of: owner, on: machine), let record = try? vault.snapshotRecord(id),
-            (try? vault.missingPacks(of: id))?.isEmpty == true
-        {
-            found = record.revision
+        guard let found = find(machine, owner, id, vault(of: owner, on: machine)) else { return false }
+        return found.missing.isEmpty && found.revision >= revision
+    }
+
+    /// A snapshot as it stands on the machine's disk, and which of its packs are not there; nil where its record cannot be read. In one
+    /// moment each file is looked at once.
+    private func find(_ machine: Machine, _ owner: OwnerID, _ id: SnapshotID, _ vault: @autoclosure () -> Vault?)
+        -> FoundSnapshot?
+    {
+        let place = Place(machine: machine.index, owner: owner, id: id.value)
+        if let known = moment?.snapshots[place] { return known }
+        var found: FoundSnapshot?
+        if let vault = vault(), let record = try? vault.snapshotRecord(id) {
+            found = FoundSnapshot(revision: record.revision)
+            for page in record.pages { found?.missing += missing(machine, owner, page.id, vault) }
         }
-        remembering?[place] = .some(found)
-        return found.map { $0 >= revision } ?? false
+        moment?.snapshots[place] = .some(found)
+        return found
+    }
+
+    /// Packs of a page that are not in the vault. One whose page cannot be read has no names.
+    private func missing(_ machine: Machine, _ owner: OwnerID, _ page: PageID, _ vault: Vault) -> [PackID] {
+        let place = Place(machine: machine.index, owner: owner, id: page.value)
+        if let known = moment?.pages[place] { return known }
+        let missing = ((try? vault.page(page))?.packs ?? []).filter { pack in
+            let place = Place(machine: machine.index, owner: owner, id: pack.value)
+            if let known = moment?.packs[place] { return !known }
+            let isThere = (try? vault.knows(pack)) ?? false
+            moment?.packs[place] = isThere
+            return !isThere
+        }
+        moment?.pages[place] = missing
+        return missing
     }
 
     /// The same, with every byte read and compared with the pack's id.

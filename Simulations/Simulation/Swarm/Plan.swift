@@ -76,6 +76,7 @@ package struct PlannedFriendship: Sendable, Hashable {
 /// network does to single messages.
 package struct Plan: Sendable {
     package let seed: UInt64
+    package let pace: Pace
     package var days: Int
     package var machines: [PlannedMachine]
     package var friendships: [PlannedFriendship]
@@ -90,8 +91,9 @@ package struct Plan: Sendable {
     var lies: Liar.Kind { seed.isMultiple(of: 4) ? .keepsUpAppearances : seed.isMultiple(of: 2) ? .subtle : .shameless }
     package var nodeDays: Int { days * machines.count }
 
-    /// What a seed stands for. `size` asks for so many machines and days in place of what the seed would draw.
-    package init(seed: UInt64, size: (machines: Int, days: Int)? = nil) {
+    /// What a seed stands for. `size` asks for so many machines and days in place of what the seed would draw, and for a busy life
+    /// unless `pace` says otherwise.
+    package init(seed: UInt64, size: (machines: Int, days: Int)? = nil, pace: Pace? = nil) {
         var choices = SplitMix64(seed &* 0x2545_f491_4f6c_dd1d)
         self.seed = seed
         let kind = choices.below(100)
@@ -101,8 +103,12 @@ package struct Plan: Sendable {
         case 1..<10: count = choices.within(10...20)
         default: count = choices.within(1...8)
         }
-        let machineCount = size?.machines ?? count
-        days = size?.days ?? (machineCount > 20 ? choices.within(2...5) : choices.within(3...40))
+        var tempo = SplitMix64(seed &* 0xd6e8_feb8_6659_fd93 ^ 0xca1)
+        let drawnPace: Pace = tempo.below(100) < Pace.busyOfHundred ? .busy : .calm
+        self.pace = pace ?? (size == nil ? drawnPace : .busy)
+        let machineCount = size?.machines ?? self.pace.machines(count, &tempo)
+        let interval = self.pace.interval(&tempo)
+        days = size?.days ?? self.pace.days(machineCount, interval: interval, &tempo)
         replicas = choices.pick([1, 2, 2, 2, 3]) ?? 2
         hasNoGrace = choices.isOne(in: 4)
         let owners = min(machineCount, choices.within(1...max(1, min(20, machineCount / 2 + 1))))
@@ -130,7 +136,8 @@ package struct Plan: Sendable {
         network = NetworkFaults()
         network.latencyMilliseconds = choices.pick([2, 20, 40, 300]) ?? 40
         if !isQuiet {
-            func rate(_ choices: inout SplitMix64) -> Int { choices.pick([0, 0, 5000, 2000, 500]) ?? 0 }
+            let rates = self.pace.networkRates
+            func rate(_ choices: inout SplitMix64) -> Int { choices.pick(rates) ?? 0 }
             network.resets = rate(&choices)
             network.flippedBytes = rate(&choices)
             network.truncations = rate(&choices)
@@ -140,15 +147,21 @@ package struct Plan: Sendable {
             network.bytesPerSecond = choices.pick([20_000, 1_000_000, 100_000_000]) ?? 1_000_000
         }
         acts = []
-        drawWork(&choices)
-        if !isQuiet { drawTrouble(&choices) }
+        switch self.pace {
+        case .busy:
+            drawWork(&choices)
+            if !isQuiet { drawTrouble(&choices, max(1, days * machines.count / choices.within(2...12))) }
+        case .calm:
+            drawCalmWork(&choices, each: interval)
+            if !isQuiet { drawTrouble(&choices, 1 + days / 7) }
+        }
         // From numbers of their own, so that seeds without any of it live as they did before there was such a thing.
         var more = SplitMix64(seed &* 0x9fb2_1c65_1e98_df25 ^ 0x5e75)
         drawMore(&more, isQuiet: isQuiet)
         acts.sort { $0.second < $1.second }
     }
 
-    private mutating func add(_ second: Int, _ act: Act) { acts.append(PlannedAct(second: max(600, second), act: act)) }
+    mutating func add(_ second: Int, _ act: Act) { acts.append(PlannedAct(second: max(600, second), act: act)) }
 
     private mutating func drawWork(_ choices: inout SplitMix64) {
         let end = days * 86_400
@@ -167,10 +180,14 @@ package struct Plan: Sendable {
             }
             for _ in 0..<days / 5 { add(choices.below(end), .sweep(index)) }
             for _ in 0..<days / 10 { add(choices.below(end), .check(index)) }
-            guard machine.sleepsAtNight else { continue }
-            for day in 0..<days {
-                add(day * 86_400 + 79_200 + choices.below(3600), .suspend(index, seconds: choices.within(20_000...30_000)))
-            }
+            drawNights(index, &choices)
+        }
+    }
+
+    mutating func drawNights(_ index: Int, _ choices: inout SplitMix64) {
+        guard machines[index].sleepsAtNight else { return }
+        for day in 0..<days {
+            add(day * 86_400 + 79_200 + choices.below(3600), .suspend(index, seconds: choices.within(20_000...30_000)))
         }
     }
 
@@ -202,9 +219,8 @@ package struct Plan: Sendable {
         }
     }
 
-    private mutating func drawTrouble(_ choices: inout SplitMix64) {
+    private mutating func drawTrouble(_ choices: inout SplitMix64, _ total: Int) {
         let end = days * 86_400
-        let total = max(1, days * machines.count / choices.within(2...12))
         for _ in 0..<total {
             let (machine, second) = (choices.below(machines.count), choices.below(end))
             let other = choices.below(machines.count)

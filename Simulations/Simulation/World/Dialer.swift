@@ -1,16 +1,15 @@
 internal import BackupFormat
 internal import PeerProtocol
 
-/// Keeps dialling whoever a node wants, as the shell's dialer does.
+/// Keeps dialling whoever a node wants: carries out what the node's own ``DialPlan`` decides, as the shell's dialer does.
 final class Dialer: @unchecked Sendable {
     // SAFETY: touched by the thread that has the turn alone.
     private struct Wanted {
-        var machine: MachineIndex
-        var failures = 0
-        /// How often in a row another node has answered there.
-        var strangers = 0
-        /// Attempts that were superseded find another number.
-        var attempt = 0
+        var plan = DialPlan()
+        /// The attempt under way at each address.
+        var attempts: [PeerAddress: Int] = [:]
+        /// Ticks of deadlines that have changed since find another number.
+        var deadlines = 0
     }
 
     private let machine: MachineIndex
@@ -18,11 +17,7 @@ final class Dialer: @unchecked Sendable {
     private weak var node: (any NetworkNode)?
     private var wanted: [Bytes32: Wanted] = [:]
     private var choices: SplitMix64
-
-    private static let pauseMax: UInt64 = 300_000_000_000
-    private static let refusedBase: UInt64 = 1_000_000_000
-    private static let strangerBase: UInt64 = 60_000_000_000
-    private static let strangerMax: UInt64 = 3600_000_000_000
+    private var attempts = 0
 
     init(_ machine: MachineIndex, _ network: Network, seed: UInt64) {
         self.machine = machine
@@ -38,48 +33,64 @@ final class Dialer: @unchecked Sendable {
     }
 
     func keep(_ peer: Bytes32, _ addresses: [PeerAddress]) {
-        guard wanted[peer] == nil, let there = addresses.lazy.compactMap({ Machine.index(of: $0) }).first else { return }
-        wanted[peer] = Wanted(machine: there)
-        dial(peer, after: UInt64(choices.below(1000)) * 1_000_000)
+        if wanted[peer] == nil { wanted[peer] = Wanted() }
+        handle(.candidates(addresses), peer)
+        if network.hasSession(machine, peer) { handle(.connected, peer) }
     }
 
     func forget(_ peer: Bytes32) { wanted[peer] = nil }
 
-    /// The machine was asleep: what failed before may work now.
-    func wake() {
-        for peer in wanted.keys.sorted() {
-            wanted[peer]?.failures = 0
-            wanted[peer]?.strangers = 0
-            dial(peer, after: UInt64(choices.within(100...2000)) * 1_000_000)
+    /// The machine was asleep.
+    func wake() { for peer in wanted.keys.sorted() { handle(.wake, peer) } }
+
+    /// There is a session with the peer, whoever dialled.
+    func connected(_ peer: Bytes32) { handle(.connected, peer) }
+
+    /// There is a session less with the peer.
+    func lost(_ peer: Bytes32) { if !network.hasSession(machine, peer) { handle(.lost, peer) } }
+
+    private func handle(_ event: DialPlan.Event, _ peer: Bytes32) {
+        guard var found = wanted[peer] else { return }
+        let now = Duration.nanoseconds(Int64(network.turns.now))
+        let effects = found.plan.handle(event, at: now, using: &choices)
+        var begun: [(PeerAddress, Int)] = []
+        for effect in effects {
+            switch effect {
+            case .dial(let address):
+                attempts += 1
+                found.attempts[address] = attempts
+                begun.append((address, attempts))
+            case .abandon(let address): found.attempts[address] = nil
+            }
+        }
+        found.deadlines += 1
+        let (deadline, number) = (found.plan.deadline, found.deadlines)
+        wanted[peer] = found
+        for (address, attempt) in begun { dial(address, peer, attempt) }
+        // A plan that was told something meanwhile has another deadline, and has set it.
+        guard let deadline, wanted[peer]?.deadlines == number else { return }
+        let pause = max(0, (deadline - now) / .nanoseconds(1))
+        network.turns.after(UInt64(pause), on: machine) { [self] in
+            if node != nil, wanted[peer]?.deadlines == number { handle(.tick, peer) }
         }
     }
 
-    /// There is a session less with the peer.
-    func lost(_ peer: Bytes32) { dial(peer, after: UInt64(choices.within(100...2000)) * 1_000_000) }
+    private func dial(_ address: PeerAddress, _ peer: Bytes32, _ attempt: Int) {
+        guard let node, let there = Machine.index(of: address) else { return ended(address, peer, attempt, .disconnected) }
+        network.connect(node, to: there, peer: peer, token: nil) { [self] result in
+            // Of one that has come to a session the node is told.
+            if case .failure(let error) = result { ended(address, peer, attempt, error.code) }
+        }
+    }
 
-    private func dial(_ peer: Bytes32, after nanoseconds: UInt64) {
-        wanted[peer]?.attempt += 1
-        guard let attempt = wanted[peer]?.attempt else { return }
-        network.turns.after(nanoseconds, on: machine) { [self] in
-            guard let node, let found = wanted[peer], found.attempt == attempt else { return }
-            // Two may dial each other at one moment: then there are two sessions.
-            if network.hasConnection(machine, found.machine) { return }
-            network.connect(node, to: found.machine, peer: peer, token: nil) { [self] result in
-                switch result {
-                case .success:
-                    wanted[peer]?.failures = 0
-                    wanted[peer]?.strangers = 0
-                case .failure(let error) where [.otherPeer, .otherVersion, .notThisProtocol, .notWelcome].contains(error.code):
-                    let base = error.code == .notWelcome ? Dialer.refusedBase : Dialer.strangerBase
-                    let longest = min(Dialer.strangerMax, base << UInt64(min(found.strangers, 16)))
-                    wanted[peer]?.strangers += 1
-                    dial(peer, after: longest / 2 + choices.next() % (longest / 2))
-                case .failure:
-                    wanted[peer]?.failures += 1
-                    let longest = min(Dialer.pauseMax, 1_000_000_000 << UInt64(min(found.failures, 9)))
-                    dial(peer, after: max(100_000_000, longest / 2 + choices.next() % (longest / 2)))
-                }
-            }
+    private func ended(_ address: PeerAddress, _ peer: Bytes32, _ attempt: Int, _ code: PeerProtocolError.Code) {
+        // An attempt that was abandoned has no say in what came after it.
+        guard wanted[peer]?.attempts[address] == attempt else { return }
+        wanted[peer]?.attempts[address] = nil
+        switch code {
+        case .otherPeer, .otherVersion, .notThisProtocol: handle(.otherPeer(address), peer)
+        case .notWelcome: handle(.refused(address), peer)
+        default: handle(.failed(address), peer)
         }
     }
 }

@@ -122,7 +122,8 @@ package final class Machine: @unchecked Sendable {
             let log: @Sendable (String) -> Void = { [weak self] line in self?.say(line) }
             let core = try DaemonCore(home, keys, configuration, pace: pace, log: log)
             self.core = core
-            let running = RunningNode(core, index, dialer, isLiar ? Liar(lies) : nil)
+            let running = RunningNode(
+                core, index, dialer, network, keys.identity.key.agreementPublicKey, isLiar ? Liar(lies) : nil)
             self.running = running
             network.register(running)
             dialer.begin(running)
@@ -244,10 +245,16 @@ final class RunningNode: NetworkNode {
     let machine: MachineIndex
     private let core: DaemonCore
     private let dialer: Dialer
+    private let network: Network
+    private let key: Bytes32
     private let liar: Liar?
 
-    init(_ core: DaemonCore, _ machine: MachineIndex, _ dialer: Dialer, _ liar: Liar?) {
+    init(
+        _ core: DaemonCore, _ machine: MachineIndex, _ dialer: Dialer, _ network: Network, _ key: Bytes32, _ liar: Liar?
+    ) {
         self.core = core
+        self.network = network
+        self.key = key
         self.dialer = dialer
         self.machine = machine
         self.liar = liar
@@ -258,6 +265,13 @@ final class RunningNode: NetworkNode {
     func connected(_ end: WireEnd) {
         if let liar { end.lies = { liar.answer($0, $1, $2) } }
         PeerSession(end, core).begin()
+        guard end.far?.isOfCommand != true else { return }
+        dialer.connected(end.peer.agreementKey)
+        // Of two sessions the node with the smaller key keeps the newer, as the shell's `Admission` has it.
+        guard key < end.peer.agreementKey else { return }
+        for older in network.sessions(machine, end.peer.agreementKey) where older !== end {
+            older.close(.duplicate, reason: "")
+        }
     }
     func requested(_ end: WireEnd, _ request: PeerRequest) { core.session(end)?.take(request) }
     func offered(_ end: WireEnd, _ offer: Offer) { core.session(end)?.take(offer) }

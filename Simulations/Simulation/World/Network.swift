@@ -107,11 +107,17 @@ package final class Network: @unchecked Sendable {
         connections.filter { $0.ends.allSatisfy { $0.isReady && !$0.isOver } }.map { ($0.ends[0], $0.ends[1]) }
     }
 
-    package func hasConnection(_ a: MachineIndex, _ b: MachineIndex) -> Bool {
-        connections.contains { connection in
-            connection.ends.allSatisfy { $0.isReady && !$0.isOver } && Set(connection.ends.map(\.machine)) == [a, b]
+    /// Ends of the sessions of a machine's node with a node, the oldest first. Those of commands are none.
+    func sessions(_ machine: MachineIndex, _ peer: Bytes32) -> [WireEnd] {
+        connections.compactMap { connection in
+            guard let end = connection.ends.first(where: { $0.machine == machine }), end.isReady, !end.isOver,
+                end.peer.agreementKey == peer, !connection.ends.contains(where: \.isOfCommand)
+            else { return nil }
+            return end
         }
     }
+
+    func hasSession(_ machine: MachineIndex, _ peer: Bytes32) -> Bool { !sessions(machine, peer).isEmpty }
 
     // MARK: Cuts
 

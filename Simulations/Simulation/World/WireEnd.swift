@@ -51,6 +51,7 @@ package final class WireEnd: PeerChannel, @unchecked Sendable {
 
     package var machine: MachineIndex { node.machine }
     var farMachine: MachineIndex { far?.machine ?? Turns.nobody }
+    var isOfCommand: Bool { node is CommandNode }
     package var isOver: Bool { ended != nil }
 
     // MARK: PeerChannel

@@ -1,5 +1,5 @@
 import BackupFormat
-import NodeRuntime
+import PeerProtocol
 import TestSupport
 import Testing
 
@@ -88,10 +88,10 @@ struct DialPlanTests {
             dials.append(now)
             _ = plan.handle(.refused(address(1)), at: now, using: &random)
         }
-        // Five within a minute; then once in half an hour to an hour.
+        // Five within a minute; then once in four to eight hours.
         #expect(dials.count { $0 < .seconds(60) } >= 5, "\(dials)")
         let later = dials.count { $0 >= .seconds(86_400) }
-        #expect(later >= 23 && later <= 49, "\(later)")
+        #expect(later >= 3 && later <= 8, "\(later)")
     }
 
     @Test("an address at which another node answers, as after a device was replaced, is not dialled every few minutes for ever")
@@ -117,12 +117,12 @@ struct DialPlanTests {
         _ = plan.handle(.otherPeer(address(1)), at: now, using: &random)
         _ = day { .otherPeer($0) }
         let dials = day { .otherPeer($0) }[address(1)] ?? 0
-        #expect(dials >= 24 && dials <= 48, "\(dials)")
+        #expect(dials >= 3 && dials <= 8, "\(dials)")
         // Another address of the same peer is tried as often as before.
         #expect(plan.handle(.candidates([address(1), address(2)]), at: now, using: &random) == [.dial(address(2))])
         _ = plan.handle(.failed(address(2)), at: now, using: &random)
         let both = day { $0 == address(1) ? .otherPeer($0) : .failed($0) }
-        #expect((both[address(1)] ?? 0) <= 48 && (both[address(2)] ?? 0) > 300, "\(both)")
+        #expect((both[address(1)] ?? 0) <= 8 && (both[address(2)] ?? 0) > 300, "\(both)")
         // In another network the address may be the peer's.
         _ = plan.handle(.wake, at: now, using: &random)
         now = max(now, plan.deadline ?? now)

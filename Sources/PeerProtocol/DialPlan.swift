@@ -17,9 +17,10 @@ package struct DialPlan {
     package static let pauseMin = Duration.milliseconds(100)
     /// A session that lasted so long was no failure.
     package static let successAfter = Duration.seconds(30)
-    /// An address at which another node answers is tried again after a minute, then after twice as long each time, up to an hour.
+    /// An address at which another node answers is tried again after a minute, then after twice as long each time, up to eight
+    /// hours: each attempt is a handshake at both ends, and a peer that is back at its address dials by itself.
     package static let strangerBase = Duration.seconds(60)
-    package static let strangerMax = Duration.seconds(3600)
+    package static let strangerMax = Duration.seconds(8 * 3600)
     /// More addresses than that are not tried.
     package static let candidatesMax = 16
 
