@@ -1,83 +1,11 @@
-package import BackupFormat
+internal import BackupFormat
 internal import Cryptography
 internal import HostFiles
 internal import Ledger
 internal import Vault
 
-extension ArchiveStore {
-    /// Forgets snapshots: their records go, and a later sweep frees what only they needed.
-    /// Answers the order, for peers who keep them too; nil if there was nothing to forget.
-    @discardableResult
-    package func forget(_ ids: [SnapshotID]) throws(ArchiveError) -> ForgetOrder? {
-        guard !ids.isEmpty else { return nil }
-        let order = signForget(ids, certificate: identity.certificate, with: identity.node)
-        do {
-            _ = try vault.forget(order)
-        } catch {
-            throw ArchiveError(.storage, "forget", "\(error)")
-        }
-        return order
-    }
-
-    /// Frees what no snapshot needs.
-    ///
-    /// A device that can read the trees first finds out which packs are dead or mostly so, and small; it copies what is
-    /// alive in these into new packs, commits the snapshots with their new lists, and lets the vault sweep the old ones.
-    /// Others only let the vault sweep what no list names.
-    package func sweep(
-        dryRun: Bool, scope: SweepScope = .everything, graceSeconds: Int, nowSeconds: Int64, progress: Progress
-    ) throws(ArchiveError) -> ReclaimReport {
-        let started = ContinuousClock.now
-        var report = ReclaimReport()
-        try synchroniseIndex()
-        if identity.owner != nil, identity.certificate.permissions.contains(.forget) {
-            do throws(ArchiveError) {
-                try Reclamation(self, scope, nowSeconds, progress).run(dryRun: dryRun, &report)
-            } catch {
-                guard error.code == .storage, !dryRun else { throw error }
-                try reclaimOnFullDisk(scope, graceSeconds, nowSeconds, progress, &report)
-            }
-        }
-        if !dryRun {
-            try sweepVault(graceSeconds, nowSeconds, &report)
-            try synchroniseIndex()
-            do { try index.flush() } catch { throw ArchiveError(.storage, "write the chunk index", "\(error)") }
-        }
-        report.seconds = (ContinuousClock.now - started) / .seconds(1)
-        return report
-    }
-
-    /// Where copying fails for want of space: frees what needs no copy. Taking packs off the lists needs a few KiB, which
-    /// the vault's reserve has; what is garbage already gives more.
-    private func reclaimOnFullDisk(
-        _ scope: SweepScope, _ graceSeconds: Int, _ nowSeconds: Int64, _ progress: Progress, _ report: inout ReclaimReport
-    ) throws(ArchiveError) {
-        for isLast in [false, true] {
-            vault.giveUpReserve()
-            do throws(ArchiveError) {
-                return try Reclamation(self, scope, nowSeconds, progress).run(dryRun: false, copying: false, &report)
-            } catch {
-                guard error.code == .storage, !isLast else { throw error }
-            }
-            try sweepVault(graceSeconds, nowSeconds, &report)
-            try synchroniseIndex()
-        }
-    }
-
-    private func sweepVault(_ graceSeconds: Int, _ nowSeconds: Int64, _ report: inout ReclaimReport) throws(ArchiveError) {
-        do {
-            let swept = try vault.sweep(grace: Int64(graceSeconds), now: nowSeconds)
-            report.removedPacks += swept.trashedPacks
-            report.removedBytes += swept.trashedBytes
-            report.purgedBytes += swept.purgedBytes
-        } catch {
-            throw ArchiveError(.storage, "sweep the vault", "\(error)")
-        }
-    }
-}
-
 /// One round of finding out what is alive, and moving it out of packs that mostly are not.
-private struct Reclamation {
+struct Reclamation {
     private let store: ArchiveStore
     private let progress: Progress
     private let scope: SweepScope
@@ -279,30 +207,37 @@ private struct Reclamation {
     ) throws(ArchiveError) -> (dead: [Usage], moved: [Usage]) {
         let chosen = SweepRules(packBytes: store.plan.packBytes).choose(
             packs.map { SweepCandidate(packBytes: $0.packBytes, aliveBytes: $0.aliveBytes, isElsewhere: $0.isElsewhere) })
-        let dead = chosen.dead.map { packs[$0] }
-        guard copying else { return (dead, []) }
-        let sparse = chosen.sparse.map { packs[$0] }
+        guard copying else { return (chosen.dead.map { packs[$0] }, []) }
         let merged = chosen.merged.map { packs[$0] }
-        let wasted = dead + sparse
+        var wasted = chosen.dead + chosen.sparse
         if scope == .ownTurn, !wasted.isEmpty {
-            // Lists that a merge changes anyway cost nothing more.
-            let lists = try self.snapshots(snapshots, naming: wasted).subtracting(try self.snapshots(snapshots, naming: merged))
-            let freedBytes = wasted.reduce(0) { $0 + $1.packBytes - $1.aliveBytes }
-            guard SweepRules.isWorth(freedBytes: freedBytes, lists: lists.count) else { return ([], merged) }
+            let lists = try lists(of: snapshots, naming: wasted.map { packs[$0] } + merged)
+            let candidates = wasted.enumerated().map { place, index in
+                ListCosts.Candidate(pack: place, freedBytes: packs[index].packBytes - packs[index].aliveBytes)
+            }
+            let chosen = lists.worthwhile(
+                candidates, besides: wasted.count..<wasted.count + merged.count, listBytes: SweepRules.listBytes)
+            wasted = chosen.map { wasted[$0] }
         }
+        let dead = wasted.filter { packs[$0].aliveBytes == 0 }.map { packs[$0] }
+        let sparse = wasted.filter { packs[$0].aliveBytes > 0 }.map { packs[$0] }
         return (dead, (sparse + merged).sorted { $0.id < $1.id })
     }
 
-    /// The snapshots whose list names one of these packs.
-    private func snapshots(_ snapshots: [SnapshotID], naming packs: [Usage]) throws(ArchiveError) -> Set<SnapshotID> {
-        guard !packs.isEmpty else { return [] }
-        let wanted = Set(packs.map(\.id))
-        var affected: Set<PageID> = []
-        try forEachPage(of: snapshots) { page, packs in if !wanted.isDisjoint(with: packs) { affected.insert(page) } }
-        return Set(
-            snapshots.filter { id in
-                (try? store.vault.snapshotRecord(id))?.pages.contains { affected.contains($0.id) } == true
-            })
+    /// What the lists of these snapshots name of some packs, which are numbered in the order given.
+    private func lists(of snapshots: [SnapshotID], naming packs: [Usage]) throws(ArchiveError) -> ListCosts {
+        let places = Dictionary(packs.enumerated().map { ($1.id, $0) }) { first, _ in first }
+        var lists = ListCosts(packs: packs.count)
+        var pages: [PageID: Int] = [:]
+        try forEachPage(of: snapshots) { page, packs in
+            let named = packs.compactMap { places[$0] }
+            if !named.isEmpty { pages[page] = lists.addPage(naming: named) }
+        }
+        for id in snapshots {
+            guard let record = try? store.vault.snapshotRecord(id) else { continue }
+            lists.addList(of: record.pages.compactMap { pages[$0.id] })
+        }
+        return lists
     }
 
     /// Copies the living chunks of these packs, sealed as they are, into new packs; these, in order.

@@ -29,7 +29,8 @@ package struct SweepRules: Sendable {
     private static let classFactor = 8
     private static let classes = 4
     package static let mergedAtOnce = 8
-    /// What a changed list costs here and at each peer, in bytes that would have to be freed for it: the record and a page under parity.
+    /// What a changed list costs here and at each peer, in bytes that a sweep which nobody asked for has to free for it: the record and a
+    /// page under parity.
     package static let listBytes = 16 << 10
 
     private let smallBytes: Int
@@ -55,12 +56,6 @@ package struct SweepRules: Sendable {
             }
         }
         return (dead, sparse, small.filter { $0.count >= SweepRules.mergedAtOnce }.flatMap { $0 }.sorted())
-    }
-
-    /// Whether it is worth giving so many snapshots a new list, for a sweep that nobody asked for.
-    package static func isWorth(freedBytes: Int, lists: Int) -> Bool {
-        let (cost, overflow) = lists.multipliedReportingOverflow(by: listBytes)
-        return !overflow && freedBytes >= cost
     }
 
     private func sizeClass(_ bytes: Int) -> Int {

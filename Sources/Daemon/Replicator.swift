@@ -109,6 +109,7 @@ struct Replicator {
         // Until both have said what they offer, what was agreed before holds: to count nothing meanwhile would wake all others twice.
         if session.isSettled {
             let granted = session.agreement.storedThere
+            // Wakes nobody: two sessions with one peer may see it differently for a time, and would wake each other without end.
             core.updateReplica(device) { $0.grantedBytes = granted }
         }
         guard let share = core.share(of: session) else { return }

@@ -33,7 +33,7 @@ extension SourceRunner {
         if let breaks {
             core.log("the watch of \(sources.name) begins anew: \(breaks)")
             self.watch = nil
-            nextTry = now + 1000
+            nextTry = now + pauses.broke(at: now)
         }
         return isBusy
     }
@@ -44,6 +44,7 @@ extension SourceRunner {
         do {
             let made = try makeWatch()
             watch = made
+            pauses.began(at: now)
             plan.unwatched = made.unwatched
             // Whatever happened before is known to nobody.
             plan.doubt("a new watch")
@@ -69,12 +70,36 @@ extension SourceRunner {
         let places = sources.paths.map { DirectoryHandle.places(of: $0, mounts: mounts) }
         let made = try watchFolders(
             WatchScope(
-                roots: places.flatMap(\.watched), links: Set(places.flatMap(\.links)), hidden: [home],
+                roots: places.flatMap(\.taken), links: Set(places.flatMap(\.links)), hidden: [home],
                 oneFileSystem: sources.oneFileSystem, excludes: excludes))
         // Of a link that was changed before the watch stood, nobody was told.
         guard sources.paths.map({ DirectoryHandle.places(of: $0, mounts: mounts) }) == places else {
             throw WatchRefusal("a link that leads to what is watched was just changed")
         }
         return made
+    }
+}
+
+/// How long nothing is watched after a watch broke: a value. Times are in milliseconds.
+///
+/// Whatever happens before the next one stands is found by a walk: what breaks every watch, as a link that is changed all the time does,
+/// must not make that go on without end.
+package struct WatchPauses: Sendable {
+    private var pause: Int64 = 0
+    private var beganAt: Int64 = 0
+
+    private static let least: Int64 = 1000
+    private static let most: Int64 = 300_000
+    /// A watch that stood so long counts as one that lasts.
+    private static let lasting: Int64 = 60_000
+
+    package init() {}
+
+    package mutating func began(at now: Int64) { beganAt = now }
+
+    package mutating func broke(at now: Int64) -> Int64 {
+        let lasted = now - beganAt >= WatchPauses.lasting
+        pause = lasted ? WatchPauses.least : min(max(pause * 2, WatchPauses.least), WatchPauses.most)
+        return pause
     }
 }

@@ -15,6 +15,7 @@ final class SourceRunner: @unchecked Sendable {
     var refusal: String?
     /// When a watch is tried again, in milliseconds.
     var nextTry: Int64 = .min
+    var pauses = WatchPauses()
     var clockDifference = SourceRunner.clockDifferenceNow
     var isWatchToldOf = false
     private let schedule: Schedule?

@@ -94,11 +94,9 @@ package struct PathPlaces: Sendable, Equatable {
     /// Whether something is there.
     package fileprivate(set) var isThere = false
 
-    /// What a backup of the path takes in: the links, and what is there at the end.
-    package var taken: [RawPath] { isThere ? watched : links.isEmpty ? [path] : links }
-
-    /// What a watch of the path is to look at: also where something may appear.
-    package var watched: [RawPath] { links.isEmpty ? [path] : links + (end.map { [$0] } ?? []) }
+    /// What a backup of the path takes in, and a watch of it looks at: the links, and what is at the end. Where nothing is, as with a disk that
+    /// is not mounted, the backup names that, and the watch sees it appear.
+    package var taken: [RawPath] { links.isEmpty ? [path] : links + (end.map { [$0] } ?? []) }
 }
 
 /// A path on its way to be opened, one component at a time.

@@ -21,6 +21,8 @@ package struct DialPlan {
     /// hours: each attempt is a handshake at both ends, and a peer that is back at its address dials by itself.
     package static let strangerBase = Duration.seconds(60)
     package static let strangerMax = Duration.seconds(8 * 3600)
+    /// One where the peer refuses: after a second, then after twice as long each time, up to an hour, since it may think better of it.
+    package static let refusalMax = Duration.seconds(3600)
     /// More addresses than that are not tried.
     package static let candidatesMax = 16
 
@@ -141,8 +143,10 @@ package struct DialPlan {
         _ address: PeerAddress, isRefusal: Bool, _ now: Duration, _ random: inout some RandomNumberGenerator
     ) {
         let base = isRefusal ? DialPlan.backoffBase : DialPlan.strangerBase
-        let times = strangers[address]?.times ?? 0
-        let longest = min(DialPlan.strangerMax, base * (1 << min(times, 16)))
+        let most = isRefusal ? DialPlan.refusalMax : DialPlan.strangerMax
+        // A device that was replaced by one that refuses, or the other way round, is something new.
+        let times = strangers[address].map { $0.isRefusal == isRefusal ? $0.times : 0 } ?? 0
+        let longest = min(most, base * (1 << min(times, 16)))
         let half = longest.components.seconds * 500
         strangers[address] = (times + 1, now + .milliseconds(half + Int64.random(in: 0...half, using: &random)), isRefusal)
     }

@@ -1,4 +1,5 @@
 import Archive
+import TestSupport
 import Testing
 
 @Suite("What a sweep rewrites") struct SweepRulesTests {
@@ -61,12 +62,61 @@ import Testing
         #expect(most <= 4 * 7, "\(most)")
     }
 
+    /// Packs that could go, each with what it frees.
+    private func candidates(_ freed: [Int]) -> [ListCosts.Candidate] {
+        freed.enumerated().map { ListCosts.Candidate(pack: $0, freedBytes: $1) }
+    }
+
     @Test("lists are changed for what is dead when that frees more than they cost")
     func worth() {
-        #expect(SweepRules.isWorth(freedBytes: 1, lists: 0))
-        #expect(!SweepRules.isWorth(freedBytes: 3000, lists: 1))
-        #expect(!SweepRules.isWorth(freedBytes: 1 << 20, lists: 100))
-        #expect(SweepRules.isWorth(freedBytes: 2 << 20, lists: 100))
-        #expect(!SweepRules.isWorth(freedBytes: .max, lists: .max))
+        /// One pack that so many lists name.
+        func isWorth(freedBytes: Int, lists count: Int) -> Bool {
+            var lists = ListCosts(packs: 1)
+            let page = lists.addPage(naming: [0])
+            for _ in 0..<count { lists.addList(of: [page]) }
+            return lists.worthwhile(candidates([freedBytes]), besides: [], listBytes: SweepRules.listBytes) == [0]
+        }
+        #expect(isWorth(freedBytes: 1, lists: 0))
+        #expect(!isWorth(freedBytes: 3000, lists: 1))
+        #expect(!isWorth(freedBytes: 1 << 20, lists: 100))
+        #expect(isWorth(freedBytes: 2 << 20, lists: 100))
+    }
+
+    @Test("one pack that is not worth its lists does not keep those that are, and lists that change anyway cost nothing")
+    func someOfThem() {
+        // Packs 0 and 1 are on the lists 0 to 9; pack 2 on all hundred, pack 3 on list 99.
+        var lists = ListCosts(packs: 4)
+        let (few, all) = (lists.addPage(naming: [0, 1]), lists.addPage(naming: [2]))
+        let last = lists.addPage(naming: [3])
+        for number in 0..<100 {
+            lists.addList(of: (number < 10 ? [few] : []) + [all] + (number == 99 ? [last] : []))
+        }
+        func chosen(_ freed: [Int], besides: [Int] = []) -> [Int] {
+            lists.worthwhile(candidates(freed), besides: besides, listBytes: 1000)
+        }
+        #expect(chosen([9_000, 900, 50_000]) == [])
+        #expect(chosen([9_000, 1_000, 50_000]) == [0, 1])
+        #expect(chosen([9_000, 1_000, 90_000]) == [0, 1, 2])
+        #expect(chosen([20_000, 1, 1, 999]) == [0, 1])
+        #expect(chosen([1, 1, 1, 1], besides: [2]) == [0, 1, 2, 3])
+        #expect(chosen([1, 1, 1], besides: [3]) == [])
+    }
+
+    @Test("never less is gained than by all or by nothing", arguments: 0..<40 as Range<UInt64>)
+    func gains(seed: UInt64) {
+        var choices = Choices(seed: seed)
+        let count = 1 + choices.below(12)
+        var lists = ListCosts(packs: count)
+        let pages = (0..<1 + choices.below(6)).map { _ in (0..<count).filter { _ in choices.below(3) == 0 } }
+        let numbers = pages.map { lists.addPage(naming: $0) }
+        let members = (0..<1 + choices.below(20)).map { _ in numbers.filter { _ in choices.below(2) == 0 } }
+        for list in members { lists.addList(of: list) }
+        let freed = (0..<count).map { _ in choices.below(5000) }
+        func gain(_ packs: [Int]) -> Int {
+            let changed = members.count { list in list.contains { !Set(pages[$0]).isDisjoint(with: packs) } }
+            return packs.reduce(0) { $0 + freed[$1] } - changed * 1000
+        }
+        let chosen = lists.worthwhile(candidates(freed), besides: [], listBytes: 1000)
+        #expect(gain(chosen) >= max(0, gain(Array(0..<count))))
     }
 }

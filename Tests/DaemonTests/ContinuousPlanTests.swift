@@ -250,6 +250,24 @@ private func walkedPlan() throws -> ContinuousPlan {
         #expect(try SourceReport.decode(SourceReport.encode([report])) == [report])
     }
 
+    @Test(
+        "a watch that breaks begins anew at once, one that breaks again and again ever later, and one that has lasted at once again"
+    )
+    func pauses() {
+        var pauses = WatchPauses()
+        var now: Int64 = 1_000_000
+        var waits: [Int64] = []
+        for _ in 0..<11 {
+            pauses.began(at: now)
+            now += 2000
+            waits.append(pauses.broke(at: now))
+            now += waits[waits.count - 1]
+        }
+        #expect(waits == [1000, 2000, 4000, 8000, 16_000, 32_000, 64_000, 128_000, 256_000, 300_000, 300_000])
+        pauses.began(at: now)
+        #expect(pauses.broke(at: now + 60_000) == 1000)
+    }
+
     @Test("more folders than are kept apart are a doubt, and the memory stays bounded")
     func bounds() {
         var folders = ChangedFolders()

@@ -15,10 +15,10 @@ import Testing
             try scratch.folder.makeLink(Bytes(name.utf8), to: Bytes(target.utf8))
         }
         var homes = 0
-        func entries(_ paths: String...) throws -> (told: String, paths: [String]) {
+        func entries(_ paths: String..., code: Int = 0) throws -> (told: String, paths: [String]) {
             homes += 1
             let home = try Home.make(scratch.path("home-\(homes)"))
-            let outcome = try home.expect(0, ["backup"] + paths.map { scratch.path($0) })
+            let outcome = try home.expect(code, ["backup"] + paths.map { scratch.path($0) })
             let listed = try home.succeed("ls", "latest", "--recursive", "--json").array().compactMap { $0["path"] as? String }
             let below = scratch.path("")
             let told = outcome.text + outcome.errorText
@@ -29,7 +29,11 @@ import Testing
         #expect(through.told.contains("leads to \(scratch.path("real/docs"))"))
         #expect(try entries("named").paths == ["link", "named", "real", "real/docs", "real/docs/letter"])
         #expect(try entries("to a file").paths == ["real", "real/alone", "to a file"])
-        #expect(try entries("to nothing", "real/docs").paths == ["real", "real/docs", "real/docs/letter", "to nothing"])
+        // As when a disk is not mounted: not to be taken for an empty one.
+        let nothing = try entries("to nothing", "real/docs", code: 3)
+        #expect(nothing.paths == ["real", "real/docs", "real/docs/letter", "to nothing"])
+        #expect(nothing.told.contains("leads to \(scratch.path("nowhere")), where nothing is: only the link is backed up"))
+        #expect(nothing.told.contains("\(scratch.path("nowhere")): "), "\(nothing.told)")
     }
 
     @Test(

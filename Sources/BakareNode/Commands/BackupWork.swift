@@ -108,9 +108,13 @@ struct BackupWork {
     }
 
     private func summarise(_ report: BackupReport) {
-        for place in report.places where place.isThere {
-            guard let end = place.end, end != place.path else { continue }
-            session.tell("\(place.path) leads to \(end), which is backed up under that name")
+        for place in report.places where !place.links.isEmpty {
+            if let end = place.end {
+                let what = place.isThere ? "which is backed up under that name" : "where nothing is: only the link is backed up"
+                session.tell("\(place.path) leads to \(end), \(what)")
+            } else {
+                session.tell("\(place.path) leads nowhere: only the link is backed up")
+            }
         }
         let files =
             "\(describeCount(report.files, "file")), \(describeCount(report.directories, "folder")), \(describeBytes(report.bytes))"
