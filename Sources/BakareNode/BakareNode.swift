@@ -46,8 +46,8 @@ enum Program {
     }
 }
 
-/// What a command alone makes of its arguments: less is to be parsed than with all of the tree, a third of the time. Nil where the tree has
-/// to be asked: for help, for completion, and for what is wrong, which it shows with the usage.
+/// What a command alone makes of its arguments: less is to be looked at than with all of the tree. Nil where the tree has to be asked:
+/// for help, for completion, and for what is wrong, which it shows with the usage.
 private func parsedAlone(_ arguments: [String]) -> (any ParsableCommand)? {
     let commands = Bakare.configuration.subcommands
     guard let command = commands.first(where: { $0.configuration.commandName == arguments.first }),

@@ -9,7 +9,7 @@ internal import Synchronization
 
 struct FindCommand: NodeCommand {
     static let configuration = CommandConfiguration(
-        // Parsed alone, it does not look whether a completion script is asked for: that takes a millisecond.
+        // Parsed alone, it does not look whether a completion script is asked for.
         commandName: "find", _superCommandName: "bakare-node", abstract: "Find files by parts of their names, in all snapshots.",
         discussion: """
             The letters of each word must be in the path, in this order; words may come in
