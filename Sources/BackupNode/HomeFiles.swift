@@ -41,7 +41,7 @@ extension Disk {
     }
 
     /// All bytes of a plain file, or nil if there is none; at most `limit`, else `damaged`.
-    func readFile(_ path: RawPath, limit: Int) throws(HostFilesError) -> [UInt8]? {
+    package func readFile(_ path: RawPath, limit: Int) throws(HostFilesError) -> [UInt8]? {
         let file: any DiskFile
         do throws(HostFilesError) {
             file = try openForReading(path)

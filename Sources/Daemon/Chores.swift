@@ -8,7 +8,7 @@ internal import Peers
 package struct Chores: Sendable {
     private let core: DaemonCore
 
-    private static let daySeconds: Int64 = 86_400
+    static let daySeconds: Int64 = 86_400
     /// What is kept for somebody who has left stays for so long: they may come back, or recover.
     static let leavingGraceSeconds: Int64 = 30 * daySeconds
 
@@ -25,10 +25,10 @@ package struct Chores: Sendable {
             if isDue {
                 tidyOthers()
                 sweepOwn()
-                DailyScrub(core).run()
                 // Where it cannot be written, they are done again after the next start.
                 try? core.home.disk.replaceFile(marker, with: [])
             }
+            DailyScrub(core).runIfDue()
             core.rest(milliseconds: 600_000)
         }
     }

@@ -1,4 +1,4 @@
-internal import BackupFormat
+package import BackupFormat
 internal import BackupNode
 internal import HostFiles
 internal import PeerProtocol
@@ -9,7 +9,7 @@ internal import Replication
 /// what a disk does to them is found while parity or a peer can still mend it.
 package struct DailyScrub {
     package static let shares = 30
-    /// Of the time, at most a fifth goes into reading, so that whoever uses the disk meanwhile hardly notices.
+    /// Rests are so many times as long as the reading of a pack, up to ten seconds: whoever uses the disk meanwhile hardly notices.
     private static let restFactor: UInt64 = 4
     private static let restMaxMilliseconds: UInt64 = 10_000
 
@@ -17,33 +17,44 @@ package struct DailyScrub {
 
     package init(_ core: DaemonCore) { self.core = core }
 
-    /// Its one byte is the share that is next.
+    /// Its first byte is the share that is next; then come the packs that are known to be beyond repair, 32 bytes each, which are looked at
+    /// each time. Its time of change is when the last share was done.
     private var marker: RawPath { core.home.ledgerDirectory.appending("scrubbed") }
+    private static let markerBytesMax = 1 + 4096 * Bytes32.count
 
-    /// The next share, with rests; one that was not read to its end, as the machine runs on its battery or stops, comes again.
-    func run() {
-        let share = nextShare()
-        let isComplete = run(share: share) { nanoseconds in
+    /// The next share, with rests, if a day has passed; one that was not read to its end, as the machine runs on its battery or stops,
+    /// comes again from its start.
+    package func runIfDue() {
+        if let status = try? core.home.disk.status(marker),
+            !isRepeatDue(every: Chores.daySeconds, since: status.modifiedSeconds, now: core.now)
+        {
+            return
+        }
+        guard SystemConditions.isOnBattery() != true else { return }
+        let before = ((try? core.home.disk.readFile(marker, limit: DailyScrub.markerBytesMax)) ?? nil) ?? []
+        let share = Int(before.first ?? 0) % DailyScrub.shares
+        let known = Set(identifiers(Array(before.dropFirst())).map { PackID($0) })
+        let found = run(share: share, besides: known) { nanoseconds in
             core.rest(milliseconds: Int(min(nanoseconds / 1_000_000 * DailyScrub.restFactor, DailyScrub.restMaxMilliseconds)))
         }
+        guard found.isComplete else { return }
+        let next = [UInt8((share + 1) % DailyScrub.shares)] + found.beyondRepair.prefix(4096).flatMap { $0.value.bytes }
         // Where it cannot be written, the same share comes again.
-        if isComplete { try? core.home.disk.replaceFile(marker, with: [UInt8((share + 1) % DailyScrub.shares)]) }
+        try? core.home.disk.replaceFile(marker, with: next)
     }
 
-    private func nextShare() -> Int {
-        guard let file = try? core.home.disk.openForReading(marker) else { return 0 }
-        defer { file.close() }
-        var share: UInt8 = 0
-        let count = withUnsafeMutableBytes(of: &share) { (try? file.read(at: 0, into: $0)) ?? 0 }
-        return count == 1 ? Int(share) % DailyScrub.shares : 0
-    }
-
-    /// Returns whether all of the share was read. `rest` is called between two packs with the nanoseconds that the last one took.
+    /// Reads a share, and the packs `besides`. Returns whether all was read, and what is beyond repair and did not come back. `rest` is called
+    /// between two packs with the nanoseconds that the last one took.
     @discardableResult
-    package func run(share: Int, rest: (UInt64) -> Void) -> Bool {
+    package func run(
+        share: Int, besides: Set<PackID> = [], rest: (UInt64) -> Void
+    ) -> (isComplete: Bool, beyondRepair: [PackID]) {
+        guard let owners = try? core.service.owners() else { return (false, []) }
         var isComplete = true
-        for owner in (try? core.service.owners()) ?? [] {
-            let found = core.service.scrub(owner, chosen: { DailyScrub.share(of: $0) == share }) { nanoseconds in
+        var beyondRepair: [PackID] = []
+        for owner in owners {
+            let chosen: (PackID) -> Bool = { DailyScrub.share(of: $0) == share || besides.contains($0) }
+            let found = core.service.scrub(owner, chosen: chosen) { nanoseconds in
                 rest(nanoseconds)
                 return !core.isStopping && SystemConditions.isOnBattery() != true
             }
@@ -53,9 +64,14 @@ package struct DailyScrub {
                 core.log("\(describeCount(found.mended, "pack")) had decayed on this node's disk, and \(were) mended from parity")
             }
             if found.beyondRepair.isEmpty { continue }
-            if owner == core.owner { bringBack(found.beyondRepair) } else { tell(found.beyondRepair.count, of: owner) }
+            if owner == core.owner {
+                beyondRepair += bringBack(found.beyondRepair)
+            } else {
+                tell(found.beyondRepair.count, of: owner)
+                beyondRepair += found.beyondRepair
+            }
         }
-        return isComplete
+        return (isComplete, beyondRepair)
     }
 
     /// Ids are hashes, so that shares are even.
@@ -66,7 +82,8 @@ package struct DailyScrub {
         core.log("\(describeCount(count, "pack")) of \(name) decayed on this node's disk beyond repair; \(name) sends them again")
     }
 
-    private func bringBack(_ packs: [PackID]) {
+    /// Returns those that did not come.
+    private func bringBack(_ packs: [PackID]) -> [PackID] {
         let count = describeCount(packs.count, "pack")
         let progress = ReplicationProgress(isStopping: { [core] in core.isStopping })
         let links = core.state.read { $0.standing.map(\.connection) }
@@ -74,14 +91,18 @@ package struct DailyScrub {
             let lost = try SnapshotDownload(into: core.vault, from: links, progress: progress).replace(packs: packs)
             core.service.noteWhole(packs.filter { lost[$0] == nil }, of: core.owner)
             if lost.isEmpty {
-                return core.log("\(count) had decayed on this node's disk beyond repair, and came back from peers")
+                core.log("\(count) had decayed on this node's disk beyond repair, and came back from peers")
+                return []
             }
             core.log(
                 "\(count) decayed on this node's disk beyond repair, and \(lost.count) of them no peer that is here has; "
-                    + "run `bakare-node check --read-data --repair` when others are")
+                    + "they are asked again each day")
+            return packs.filter { lost[$0] != nil }
         } catch {
-            if error.code == .stopped { return }
-            core.log("\(count) decayed on this node's disk beyond repair, and did not come back from peers: \(error)")
+            if error.code != .stopped {
+                core.log("\(count) decayed on this node's disk beyond repair, and did not come back from peers: \(error)")
+            }
+            return packs
         }
     }
 }

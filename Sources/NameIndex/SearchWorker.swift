@@ -140,7 +140,7 @@ final class SearchWorker {
         self.shared = shared
         names = BlockBuffer(try PieceOpener(cipher))
         states = BlockBuffer(try PieceOpener(cipher))
-        // Paths are copied and read in runs of 16.
+        // Paths are copied in runs of 16, and read in runs of 32.
         path = .allocate(byteCount: NameLimits.pathBytesMax + 64, alignment: 64)
     }
 

@@ -106,7 +106,7 @@ final class BlockBuffer {
     func fill(
         _ file: any DiskFile, _ range: Range<Int>, plainBytes: Int, _ id: SegmentID, _ kind: PieceKind, _ number: Int
     ) throws(NameIndexError) -> UnsafeRawBufferPointer {
-        // A search reads names 16 bytes at a time.
+        // A search reads names 32 bytes at a time.
         if plain.count < plainBytes + 64 {
             plain.deallocate()
             plain = .allocate(byteCount: plainBytes + 64, alignment: 64)

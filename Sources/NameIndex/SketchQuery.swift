@@ -1,6 +1,6 @@
 /// What a search wants to know of each path, from sketches: the most that its score can be, and whether it can be found at all.
 ///
-/// The bound is that of ``PathScan/bound()``, or more: what a term loses against the best that a term of its length can have. Losses are
+/// The bound is never less than the score that ``PathScan`` gives: what a term loses against the best that a term of its length can have. Losses are
 /// counted in units of 3 points, what is left over is forgiven.
 struct SketchQuery: Sendable {
     struct Term: Sendable {

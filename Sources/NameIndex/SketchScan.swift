@@ -37,7 +37,7 @@ final class SketchScan {
     private(set) var selected = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
     private var selectedCapacity = 1
 
-    /// Of the groups that ``rank(_:_:blocks:_:)`` looked at.
+    /// Of the groups that ``rank(_:_:blocks:first:each:)`` looked at.
     let promises: SketchPromises
 
     init(

@@ -59,9 +59,10 @@ final class PeerDialer: @unchecked Sendable {
             guard !isStopped, attempts[address] === attempt else { return }
             attempts[address] = nil
             switch error.code {
-            // What answers there is not the peer, or not the program that this one speaks to: that seldom changes within minutes.
-            case .otherPeer, .otherVersion, .notThisProtocol: handle(.otherPeer(address))
-            case .notWelcome: handle(.refused(address))
+            // Another node has shown its key there: that seldom changes within hours.
+            case .otherPeer: handle(.otherPeer(address))
+            // What nobody has signed, as a portal's page or a false refusal, is believed for less.
+            case .otherVersion, .notThisProtocol, .notWelcome: handle(.refused(address))
             default: handle(.failed(address))
             }
         }

@@ -31,9 +31,9 @@ package struct DialPlan {
         case candidates([PeerAddress])
         /// An attempt came to nothing.
         case failed(PeerAddress)
-        /// An attempt came to another node than the peer, or to a program that speaks otherwise.
+        /// An attempt came to another node than the peer.
         case otherPeer(PeerAddress)
-        /// The peer was there, and does not know this node, as after it was blocked.
+        /// The peer was there, and does not know this node, as after it was blocked; or what answers speaks otherwise.
         case refused(PeerAddress)
         /// There is a session with the peer, whoever dialled.
         case connected
@@ -84,7 +84,7 @@ package struct DialPlan {
         case .connected:
             isConnected = true
             connectedAt = now
-            strangers = strangers.filter { !$0.value.isRefusal }
+            strangers = [:]
             return abandonAll()
         case .lost:
             guard isConnected else { return [] }

@@ -7,6 +7,8 @@ package struct ScrubFindings: Sendable, Hashable {
     package var read = 0
     /// Damaged, and as they were written now.
     package var mended = 0
+    /// Those that could not be read to their end, or not be mended, as the disk failed or took no writes.
+    package var failures = 0
     /// Known to be beyond repair, by this scrub or one before it, in ascending order.
     package var beyondRepair: [PackID] = []
     /// Whether all that were chosen were read.
@@ -22,12 +24,14 @@ extension OwnerVault {
     func scrub(_ isChosen: (PackID) -> Bool, _ goesOn: (UInt64) -> Bool) throws(Refusal) -> ScrubFindings {
         var findings = ScrubFindings()
         guard let vault = try opened() else { return findings }
+        defer { closeIfIdle() }
         var packs: [PackID] = []
         try onVault { () throws(VaultError) in
             try vault.forEachPack { pack throws(VaultError) in if isChosen(pack) { packs.append(pack) } }
         }
         let known = gate.read { $0.damaged }
         var tookNanoseconds: UInt64 = 0
+        var failure: VaultError?
         // What was damaged may have been mended by another process.
         for pack in Set(packs).union(known).sorted() {
             guard goesOn(tookNanoseconds) else {
@@ -35,7 +39,13 @@ extension OwnerVault {
                 break
             }
             let began = monotonicNanoseconds()
-            let health = try onVault { () throws(VaultError) in try vault.scrub(pack) }
+            let health: PackHealth
+            do throws(VaultError) { health = try vault.scrub(pack) } catch {
+                // One that cannot be read or written now keeps nobody from looking at the others.
+                findings.failures += 1
+                failure = failure ?? error
+                continue
+            }
             tookNanoseconds = monotonicNanoseconds() - began
             findings.read += 1
             if health == .mended { findings.mended += 1 }
@@ -47,6 +57,7 @@ extension OwnerVault {
                 }
             }
         }
+        if let failure { shared.note(Refusal(failure), "check \(findings.failures) packs of \(owner), the first of them") }
         findings.beyondRepair = gate.read { $0.damaged }.sorted()
         return findings
     }

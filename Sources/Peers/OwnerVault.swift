@@ -237,7 +237,7 @@ final class OwnerVault: Sendable {
     }
 
     /// An open vault keeps buffers and files: without a session nobody needs it soon. The accounts stay.
-    private func closeIfIdle() {
+    func closeIfIdle() {
         guard gate.read({ $0.sessions == 0 && $0.busy.isEmpty && $0.vault != nil }) else { return }
         gate.withLock { gate in if gate.sessions == 0, gate.busy.isEmpty { gate.vault = nil } }
     }

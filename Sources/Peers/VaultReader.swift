@@ -95,6 +95,7 @@ extension OwnerVault {
     /// For an object that was found whole a moment ago: durable, if its name still stands where it did.
     func stillStored(_ put: Put) throws(Refusal) -> Stored? {
         guard let vault = try opened() else { return nil }
+        if put.kind == .pack, gate.read({ $0.damaged.contains(PackID(put.id.value)) }) { return nil }
         return try onVault { () throws(VaultError) -> Stored? in
             let generation = try vault.generation
             guard try OwnerVault.contains(vault, ObjectKey(kind: put.kind, id: put.id)) else { return nil }

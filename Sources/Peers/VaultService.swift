@@ -106,7 +106,7 @@ package final class VaultService: Sendable {
 
     /// Reads those packs of an owner's vault to their end that are chosen, and mends what can be mended. `goesOn` is called between two,
     /// with the nanoseconds that the last one took, and says whether to go on. What is beyond repair counts as missing from then on, until
-    /// somebody puts it again.
+    /// somebody puts it again or this node ends.
     package func scrub(_ owner: OwnerID, chosen: (PackID) -> Bool, goesOn: (UInt64) -> Bool) -> ScrubFindings {
         do throws(Refusal) { return try shared.existing(owner)?.scrub(chosen, goesOn) ?? ScrubFindings() } catch {
             shared.note(error, "check the vault of \(owner)")

@@ -3,7 +3,7 @@ internal import HostFiles
 
 /// Records as they were read, by the marks of their files: a round with a peer looks at each record, and they hardly ever change.
 struct RecordMemo: Sendable {
-    private var records: [SnapshotID: (mark: UInt64, record: SnapshotRecord)] = [:]
+    private var records: [SnapshotID: (mark: UInt64, record: SnapshotRecord, size: Int)] = [:]
     private var bytes = 0
     private static let bytesMax = 1 << 20
 
@@ -20,7 +20,7 @@ struct RecordMemo: Sendable {
             bytes = 0
         }
         guard size <= RecordMemo.bytesMax / 16 else { return }
-        if records.updateValue((mark, record), forKey: id) == nil { bytes += size }
+        bytes += size - (records.updateValue((mark, record, size), forKey: id)?.size ?? 0)
     }
 }
 

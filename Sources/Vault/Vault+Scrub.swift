@@ -167,7 +167,8 @@ extension Vault {
         }
     }
 
-    /// Reads one pack to its end, its parity too, mends what can be mended, and sees that it is what its name says. Memory: 1 MiB.
+    /// Reads one pack to its end, with its parity, mends what can be mended, and reads it once more to see that it is what its name says.
+    /// Memory: 1 MiB.
     package func scrub(_ pack: PackID) throws(VaultError) -> PackHealth {
         do throws(VaultError) {
             var found = try withFound(.pack(pack), "check") { path throws(HostFilesError) in

@@ -19,7 +19,7 @@ import Testing
         /// Every share, once; what was said meanwhile.
         func scrub() -> [String] {
             lines.withLock { $0 = [] }
-            for share in 0..<DailyScrub.shares { #expect(DailyScrub(core).run(share: share) { _ in }) }
+            for share in 0..<DailyScrub.shares { #expect(DailyScrub(core).run(share: share) { _ in }.isComplete) }
             return lines.withLock { $0 }
         }
         #expect(scrub() == [])
@@ -31,6 +31,35 @@ import Testing
         #expect(alone.contains { $0.hasPrefix("1 pack decayed on this node's disk beyond repair") }, "\(alone)")
         // A second time it is known already, and is looked at each day.
         #expect(scrub().count == DailyScrub.shares)
+        core.finish()
+    }
+
+    @Test("shares follow each other, one a day, and what is beyond repair is remembered when the node starts anew")
+    func remembered() throws {
+        let world = try SimulatedHome()
+        var choices = Choices(seed: 7)
+        try world.backUp(choices.bytes(3_000_000))
+        let packs = world.disk.files(under: RawPath("/home/vault/\(world.owner.id.hex)/packs"))
+        let large = try #require(packs.max { $0.bytes.count < $1.bytes.count })
+        world.disk.damage(large.path) { bytes in for index in bytes.indices { bytes[index] ^= 1 } }
+        func marker() -> [UInt8]? { world.disk.files(under: "/home/ledger/scrubbed").first?.bytes }
+        let now = currentTime() / 1_000_000_000
+        for day in 0..<DailyScrub.shares {
+            world.disk.now = now - 86_400 - 60
+            let core = try world.core()
+            DailyScrub(core).runIfDue()
+            #expect(marker()?.first == UInt8((day + 1) % DailyScrub.shares))
+            core.finish()
+        }
+        let id = try #require(PackID(hex: String(decoding: large.path.bytes.suffix(64), as: UTF8.self)))
+        #expect(marker().map { Array($0.dropFirst()) } == id.value.bytes)
+        // Each start looks at it, whatever the share; on the same day, nothing is looked at.
+        world.disk.now = now
+        let lines = ConditionLock<[String]>([])
+        let core = try world.core { line in lines.withLock { $0.append(line) } }
+        DailyScrub(core).runIfDue()
+        DailyScrub(core).runIfDue()
+        #expect(lines.withLock { $0.count } == 1)
         core.finish()
     }
 
@@ -48,7 +77,7 @@ import Testing
         let packs = world.disk.files(under: RawPath("/home/vault/\(world.owner.id.hex)/packs"))
         let large = try #require(packs.max { $0.bytes.count < $1.bytes.count })
         world.disk.damage(large.path) { bytes in for index in bytes.indices { bytes[index] ^= 1 } }
-        for share in 0..<DailyScrub.shares { #expect(DailyScrub(core).run(share: share) { _ in }) }
+        for share in 0..<DailyScrub.shares { #expect(DailyScrub(core).run(share: share) { _ in }.isComplete) }
         let said = lines.withLock { $0 }
         #expect(said.contains("1 pack had decayed on this node's disk beyond repair, and came back from peers"), "\(said)")
         #expect(world.disk.files(under: large.path).first?.bytes == large.bytes)

@@ -88,8 +88,8 @@ final class Dialer: @unchecked Sendable {
         guard wanted[peer]?.attempts[address] == attempt else { return }
         wanted[peer]?.attempts[address] = nil
         switch code {
-        case .otherPeer, .otherVersion, .notThisProtocol: handle(.otherPeer(address), peer)
-        case .notWelcome: handle(.refused(address), peer)
+        case .otherPeer: handle(.otherPeer(address), peer)
+        case .otherVersion, .notThisProtocol, .notWelcome: handle(.refused(address), peer)
         default: handle(.failed(address), peer)
         }
     }
