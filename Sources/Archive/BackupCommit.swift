@@ -108,7 +108,8 @@ extension ArchiveStore {
     /// A snapshot's record and what only the owner can read of it. Nil when it is damaged, forged, or gone meanwhile.
     func openSnapshot(_ id: SnapshotID) throws(ArchiveError) -> (SnapshotRecord, SnapshotContents)? {
         guard let owner = identity.owner else {
-            throw ArchiveError(.notAllowed, "read a snapshot", "this device is write-only: it has no owner key")
+            throw ArchiveError(
+                .notAllowed, "read a snapshot", "this device is write-only: it has no owner key; use one of yours that has it")
         }
         guard let record = verifiedRecord(id), let plain = try? owner.open(record.sealed),
             let contents = try? plain.withUnsafeBytes({ try SnapshotContents(decoding: $0) })

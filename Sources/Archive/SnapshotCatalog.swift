@@ -43,7 +43,8 @@ extension ArchiveStore {
     /// Nil for an unfinished one. Throws `notFound`, `damaged`, or `notAllowed` without the owner key.
     private func summary(_ id: SnapshotID) throws(ArchiveError) -> SnapshotSummary? {
         guard let owner = identity.owner else {
-            throw ArchiveError(.notAllowed, "read a snapshot", "this device is write-only: it has no owner key")
+            throw ArchiveError(
+                .notAllowed, "read a snapshot", "this device is write-only: it has no owner key; use one of yours that has it")
         }
         let record: SnapshotRecord
         do { record = try vault.snapshotRecord(id) } catch {

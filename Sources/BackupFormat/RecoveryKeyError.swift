@@ -72,9 +72,19 @@ package enum RecoveryKeyError: Error, Sendable, Equatable, CustomStringConvertib
         groups.map { "group \($0.number), “\($0.text)”" }.joined(separator: ", and ")
     }
 
+    /// Where words stand before a line that begins with the key's prefix, as in what `key show` prints: that line, and those after it up to an
+    /// empty one. Else all of `text`.
+    private static func keyAlone(_ text: String) -> String {
+        func isEmpty(_ line: Substring) -> Bool { line.allSatisfy(\.isWhitespace) }
+        let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        let start = lines.firstIndex { $0.drop(while: \.isWhitespace).lowercased().hasPrefix(RecoveryKeyText.prefix + "-") }
+        guard let start, !lines[..<start].allSatisfy(isEmpty) else { return text }
+        return lines[start...].prefix { !isEmpty($0) }.joined(separator: "\n")
+    }
+
     /// The 14 groups of five characters in `text`, by its separators where they tell, else by counting.
     static func split(_ text: String) throws(RecoveryKeyError) -> [[Unicode.Scalar]] {
-        var rest = Array(text.unicodeScalars)[...]
+        var rest = Array(keyAlone(text).unicodeScalars)[...]
         try dropPrefix(&rest)
         let written = rest.split(whereSeparator: isSeparator).map(Array.init)
         let all = written.flatMap { $0 }

@@ -129,18 +129,19 @@ private func nearest(_ word: String, among words: [String]) -> String? {
     return found
 }
 
-/// Levenshtein's distance, in bytes; that of the first 200 of them, so that it is never much to compute.
+/// Levenshtein's distance with exchanged neighbours counted as one mistake (optimal string alignment), in bytes; that of the first 200 of
+/// them, so that it is never much to compute.
 package func editDistance(_ a: String, _ b: String) -> Int {
-    let b = Array(b.utf8.prefix(200))
-    var row = Array(0...b.count)
-    for (i, x) in a.utf8.prefix(200).enumerated() {
-        var diagonal = row[0]
-        row[0] = i + 1
-        for (j, y) in b.enumerated() {
-            let above = row[j + 1]
-            row[j + 1] = min(row[j] + 1, above + 1, diagonal + (x == y ? 0 : 1))
-            diagonal = above
+    let (a, b) = (Array(a.utf8.prefix(200)), Array(b.utf8.prefix(200)))
+    var (before, row) = ([Int](), Array(0...b.count))
+    for i in a.indices {
+        var next = [i + 1]
+        for j in b.indices {
+            var least = min(next[j] + 1, row[j + 1] + 1, row[j] + (a[i] == b[j] ? 0 : 1))
+            if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { least = min(least, before[j - 1] + 1) }
+            next.append(least)
         }
+        (before, row) = (row, next)
     }
     return row[b.count]
 }

@@ -26,7 +26,9 @@ extension Home {
         }
         guard vaults.isEmpty || vaults.contains(owner.id) else {
             throw NodeError(
-                .key, "recover", "this key is well-formed, but the vault here is of another owner", path: vaultDirectory)
+                .key, "recover",
+                "this key is well-formed, but the vault here is of another owner; name another folder with --home",
+                path: vaultDirectory)
         }
         if hasKeys {
             try HomeKeys.putBack(owner, in: self)

@@ -24,6 +24,18 @@ struct RecoveryKeyTests {
             .joined(separator: "-")
     }
 
+    @Test("is found in what `key show` prints around it, and words before it alone make no key of what follows an empty line")
+    func amongWords() throws {
+        let key = Bytes32(words: (1, 2, 3, 4))
+        let text = OwnerKey(seed: key).recoveryText
+        let groups = text.split(separator: "-").map(String.init)
+        let broken = groups[..<8].joined(separator: "-") + "-\n    " + groups[8...].joined(separator: "-")
+        #expect(try read("\nRecovery key. Write it down:\n\n    \(broken)\n\nIt is shown again.\n") == key)
+        #expect(try read("My key\r\n\(text.uppercased())\r\n") == key)
+        #expect(try read("\n\n\(groups[..<8].joined(separator: "-"))\n\n\(groups[8...].joined(separator: "-"))\n") == key)
+        #expect(throws: RecoveryKeyError.self) { try read("words \(text)") }
+    }
+
     @Test("agrees with the texts that an independent program computed")
     func vectors() throws {
         let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

@@ -17,7 +17,9 @@ struct InviteCommand: NodeCommand {
             --write-only as well, the device can back up and read nothing.
             """)
 
-    @Option(help: ArgumentHelp("What this node keeps for the other at most, as in 500GB.", valueName: "size"))
+    @Option(
+        help: ArgumentHelp(
+            "What this node keeps for the other at most, as in 500GB; 100GB for a friend if nothing is said.", valueName: "size"))
     var quota: ByteCount?
 
     @Option(help: ArgumentHelp("For how long it may be used, as in 12h or 7d.", valueName: "span"))
@@ -38,6 +40,9 @@ struct InviteCommand: NodeCommand {
     func execute(_ session: Session) throws -> ExitStatus {
         guard ownDevice || !writeOnly else {
             throw NodeError(.usage, "invite", "--write-only goes with --own-device")
+        }
+        guard !ownDevice || quota == nil else {
+            throw NodeError(.usage, "invite", "--quota is for friends: devices of yours keep all for each other")
         }
         let keys = try session.keys()
         let now = currentTime() / 1_000_000_000
@@ -62,6 +67,10 @@ struct InviteCommand: NodeCommand {
             let until = CalendarTime.local(invitation.expires * 1_000_000_000).minuteText
             Standard.output.flush()
             session.warn("on the other machine: bakare-node join LINE, until \(until); it works once")
+            if !ownDevice {
+                let quota = describeBytes(Int(clamping: invitation.quotaBytes))
+                session.warn("this node will keep up to \(quota) for the other (--quota)")
+            }
             session.warn("this node's fingerprint: \(keys.fingerprint)")
         }
         if running == nil {

@@ -17,7 +17,9 @@ struct JoinCommand: NodeCommand {
     @Argument(help: "The line that `bakare-node invite` printed; - to read it from standard input.")
     var invite: String
 
-    @Option(help: ArgumentHelp("What this node keeps for the other at most, as in 500GB.", valueName: "size"))
+    @Option(
+        help: ArgumentHelp(
+            "What this node keeps for the other at most, as in 500GB; 100GB for a friend if nothing is said.", valueName: "size"))
     var quota: ByteCount?
 
     @OptionGroup var global: GlobalOptions
