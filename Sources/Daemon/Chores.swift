@@ -8,7 +8,7 @@ internal import Peers
 package struct Chores: Sendable {
     private let core: DaemonCore
 
-    static let daySeconds: Int64 = 86_400
+    fileprivate static let daySeconds: Int64 = 86_400
     /// What is kept for somebody who has left stays for so long: they may come back, or recover.
     static let leavingGraceSeconds: Int64 = 30 * daySeconds
 
@@ -22,7 +22,7 @@ package struct Chores: Sendable {
         // What was just started has better things to do at first.
         core.rest(milliseconds: 60_000)
         while !core.isStopping {
-            if isDue {
+            if core.isDayOver(since: marker) {
                 tidyOthers()
                 sweepOwn()
                 // Where it cannot be written, they are done again after the next start.
@@ -31,11 +31,6 @@ package struct Chores: Sendable {
             DailyScrub(core).runIfDue()
             core.rest(milliseconds: 600_000)
         }
-    }
-
-    private var isDue: Bool {
-        guard let status = try? core.home.disk.status(marker) else { return true }
-        return isRepeatDue(every: Chores.daySeconds, since: status.modifiedSeconds, now: core.now)
     }
 
     package func tidyOthers() {
@@ -58,6 +53,14 @@ package struct Chores: Sendable {
         defer { core.state.withLock { $0.isSweeping = false } }
         let code = runCommand(["sweep", "--daily"], core)
         if let code, code != 0 { core.log("the daily sweep ended with \(code); run `bakare-node sweep` to see why") }
+    }
+}
+
+extension DaemonCore {
+    /// Whether it is a day since the file was written, or it is not there.
+    func isDayOver(since marker: RawPath) -> Bool {
+        guard let status = try? home.disk.status(marker) else { return true }
+        return isRepeatDue(every: Chores.daySeconds, since: status.modifiedSeconds, now: now)
     }
 }
 

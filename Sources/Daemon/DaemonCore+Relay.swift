@@ -4,6 +4,9 @@ internal import PeerProtocol
 internal import Replication
 
 extension DaemonCore {
+    /// To all paired peers whose sessions stand.
+    var links: [any PeerLink] { state.read { $0.standing.map(\.connection) } }
+
     /// Gives packs that only peers have, from any but this one: in memory, one after the other for the whole node.
     func relay(besides session: PeerSession, _ progress: ReplicationProgress) -> PackRelay {
         { [self] (pack, body) throws(ReplicationError) in

@@ -20,25 +20,21 @@ package struct DailyScrub {
     /// Its first byte is the share that is next; then come the packs that are known to be beyond repair, 32 bytes each, which are looked at
     /// each time. Its time of change is when the last share was done.
     private var marker: RawPath { core.home.ledgerDirectory.appending("scrubbed") }
-    private static let markerBytesMax = 1 + 4096 * Bytes32.count
+    private static let knownMax = 4096
 
     /// The next share, with rests, if a day has passed; one that was not read to its end, as the machine runs on its battery or stops,
     /// comes again from its start.
     package func runIfDue() {
-        if let status = try? core.home.disk.status(marker),
-            !isRepeatDue(every: Chores.daySeconds, since: status.modifiedSeconds, now: core.now)
-        {
-            return
-        }
-        guard SystemConditions.isOnBattery() != true else { return }
-        let before = ((try? core.home.disk.readFile(marker, limit: DailyScrub.markerBytesMax)) ?? nil) ?? []
+        guard core.isDayOver(since: marker), SystemConditions.isOnBattery() != true else { return }
+        let before = ((try? core.home.disk.readFile(marker, limit: 1 + DailyScrub.knownMax * Bytes32.count)) ?? nil) ?? []
         let share = Int(before.first ?? 0) % DailyScrub.shares
         let known = Set(identifiers(Array(before.dropFirst())).map { PackID($0) })
         let found = run(share: share, besides: known) { nanoseconds in
             core.rest(milliseconds: Int(min(nanoseconds / 1_000_000 * DailyScrub.restFactor, DailyScrub.restMaxMilliseconds)))
         }
         guard found.isComplete else { return }
-        let next = [UInt8((share + 1) % DailyScrub.shares)] + found.beyondRepair.prefix(4096).flatMap { $0.value.bytes }
+        let next =
+            [UInt8((share + 1) % DailyScrub.shares)] + found.beyondRepair.prefix(DailyScrub.knownMax).flatMap { $0.value.bytes }
         // Where it cannot be written, the same share comes again.
         try? core.home.disk.replaceFile(marker, with: next)
     }
@@ -86,9 +82,8 @@ package struct DailyScrub {
     private func bringBack(_ packs: [PackID]) -> [PackID] {
         let count = describeCount(packs.count, "pack")
         let progress = ReplicationProgress(isStopping: { [core] in core.isStopping })
-        let links = core.state.read { $0.standing.map(\.connection) }
         do throws(ReplicationError) {
-            let lost = try SnapshotDownload(into: core.vault, from: links, progress: progress).replace(packs: packs)
+            let lost = try SnapshotDownload(into: core.vault, from: core.links, progress: progress).replace(packs: packs)
             core.service.noteWhole(packs.filter { lost[$0] == nil }, of: core.owner)
             if lost.isEmpty {
                 core.log("\(count) had decayed on this node's disk beyond repair, and came back from peers")

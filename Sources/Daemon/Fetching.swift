@@ -45,9 +45,7 @@ func identifiers(_ bytes: [UInt8]) -> [Bytes32] {
 extension DaemonCore {
     /// Brings packs and snapshots from all peers that are here, into the vault. The caller's end stops it.
     func fetch(_ packs: [PackID], _ snapshots: [SnapshotID], _ call: ControlCall) -> ControlReply {
-        let links = state.read { state in
-            state.standing.map(\.connection)
-        }
+        let links = links
         guard !links.isEmpty else { return .failed(code: 1, message: "no peer is connected (`bakare-node peers`)") }
         let received = Atomic<Int>(0)
         let progress = ReplicationProgress(isStopping: { [self] in call.isGone || isStopping })

@@ -179,14 +179,10 @@ struct LocalCopy {
 
     // MARK: Bringing back
 
-    private func links() -> [any PeerLink] {
-        core.state.read { $0.standing.map(\.connection) }
-    }
-
     /// With a full copy: brings here what only peers have, as far as there is room.
     private mutating func bringBack() throws(VaultError) {
         while !lengths.isEmpty, !core.isStopping {
-            let links = links()
+            let links = core.links
             guard !links.isEmpty else { return complain("") }
             let packs = Array(lengths.keys.sorted().prefix(LocalCopy.broughtMax))
             let free = (try? core.home.disk.freeBytes(core.home.vaultDirectory)) ?? 0
@@ -210,7 +206,7 @@ struct LocalCopy {
     /// Has each pack of which a peer has shown no more than its end pass through here once: then what it holds is known.
     private mutating func prove() throws(VaultError) {
         for pack in unproven.sorted() where !core.isStopping {
-            let links = links()
+            let links = core.links
             guard !links.isEmpty else { return }
             let progress = ReplicationProgress(isStopping: { [core] in core.isStopping })
             do throws(ReplicationError) {
