@@ -10,17 +10,18 @@ extension ArchiveStore {
     /// `readDataFraction` (0 to 1) is the share of packs read in full and compared with their names. What is lost is
     /// reported by snapshot and path, as far as this device can read them. With `repair`, `fetch` is given what is lost here before that
     /// is given up, to bring it into the vault from elsewhere; it answers what to report of it. Where `peersMayHold` what is lost, lists of
-    /// packs go on naming it: a list without it would be brought to the peers, and their copies would go as nobody's.
+    /// packs go on naming it: a list without it would be brought to the peers, and their copies would go as nobody's. Packs of the share
+    /// that only peers have are read by way of `witness`.
     package func check(
         readDataFraction: Double, repair: Bool, nowSeconds: Int64, progress: Progress, peersMayHold: Bool = false,
-        fetch: (VaultLosses) -> [String] = { _ in [] }
+        witness: (any PackWitness)? = nil, fetch: (VaultLosses) -> [String] = { _ in [] }
     ) throws(ArchiveError) -> CheckReport {
         let started = ContinuousClock.now
         var report = CheckReport()
         var scrub: ScrubReport
         let seed = Bytes32.random().words.0
         let goesOn: (ScrubReport) -> Bool = { scrub in
-            progress.totalFiles.store(scrub.packsToRead, ordering: .relaxed)
+            progress.totalFiles.store(scrub.packsToRead + scrub.elsewhereToRead.count, ordering: .relaxed)
             progress.files.store(scrub.packsRead, ordering: .relaxed)
             progress.bytes.store(scrub.bytesRead, ordering: .relaxed)
             return !progress.isStopping
@@ -45,7 +46,6 @@ extension ArchiveStore {
         report.packs = scrub.packs
         report.elsewherePacks = scrub.elsewhere
         report.bytesRead = scrub.bytesRead
-        progress.totalFiles.store(0, ordering: .relaxed)
         let mended = "\(scrub.damagedFiles) damaged file(s)"
         if repair {
             if scrub.repairedFiles > 0 {
@@ -64,6 +64,7 @@ extension ArchiveStore {
         try synchroniseIndex()
         var lost = LostData()
         for pack in scrub.damagedPacks { try noteLost(pack, &lost) }
+        try readElsewhere(scrub.elsewhereToRead, by: witness, repair: repair, progress, &lost, &report)
         let mayRevise = identity.owner != nil && identity.certificate.permissions.contains(.forget)
         if scrub.isHurt, repair, !peersMayHold, mayRevise {
             let lists = try replaceLostPacks(
@@ -114,7 +115,7 @@ extension ArchiveStore {
     }
 
     /// Chunks that the vault seems to hold, and does not.
-    private struct LostData {
+    struct LostData {
         var chunks: Set<ChunkID> = []
         /// Packs of which nothing is left, not even what they held.
         var packs = PackSet()
@@ -168,8 +169,8 @@ extension ArchiveStore {
     private func isStored(_ key: ChunkKey, _ lost: LostData) throws(ArchiveError) -> Bool {
         let id = cipher.id(of: key)
         do {
-            guard let place = try index.lookup(id) else { return try self.place(of: id) != nil }
             if lost.chunks.contains(id) { return false }
+            guard let place = try index.lookup(id) else { return try self.place(of: id) != nil }
             if !lost.packs.contains(place.packNumber) { return true }
             return try index.allLocations(of: id).contains { !lost.packs.contains($0.packNumber) }
         } catch {

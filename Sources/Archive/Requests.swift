@@ -236,13 +236,15 @@ package struct CheckReport: Sendable {
     /// Of these, the ones that only peers have.
     package var elsewherePacks = 0
     package var bytesRead = 0
+    /// Packs that only peers have and that were to be read: what came of it.
+    package var evidence = PackEvidence()
     /// Damage that parity or a rebuild mended (or, without `repair`, would mend).
     package var repairable: [String] = []
     package var repaired: [String] = []
     /// What is lost: each names the snapshot and paths concerned, or the pack where no snapshot needs it.
     package var lost: [String] = []
     package var seconds = 0.0
-    package var isClean: Bool { repairable.isEmpty && lost.isEmpty }
+    package var isClean: Bool { repairable.isEmpty && lost.isEmpty && evidence.faults.isEmpty }
     package init() {}
 }
 

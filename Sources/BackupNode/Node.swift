@@ -108,9 +108,11 @@ package final class Node: Sendable {
 
     /// Verifies vault, ledger and key files. `readDataFraction` of the packs (0 to 1) is read in whole.
     ///
-    /// `now` is in nanoseconds since 1970. `fetch` brings what is lost here from peers, and answers what to report of it.
+    /// `now` is in nanoseconds since 1970. `fetch` brings what is lost here from peers, and answers what to report of it; `witness` has them
+    /// show what is with them only.
     package func check(
-        readDataFraction: Double, repair: Bool, now: Int64, _ progress: Progress, fetch: (VaultLosses) -> [String] = { _ in [] }
+        readDataFraction: Double, repair: Bool, now: Int64, _ progress: Progress, witness: (any PackWitness)? = nil,
+        fetch: (VaultLosses) -> [String] = { _ in [] }
     ) throws(NodeError) -> CheckReport {
         var repairs: [KeyRepair] = []
         _ = try HomeKeys.load(home, mending: repair, repairs: &repairs)
@@ -118,7 +120,7 @@ package final class Node: Sendable {
         do {
             report = try store.check(
                 readDataFraction: readDataFraction, repair: repair, nowSeconds: now / 1_000_000_000, progress: progress,
-                peersMayHold: home.hasHadPeers, fetch: fetch)
+                peersMayHold: home.hasHadPeers, witness: witness, fetch: fetch)
         } catch { throw NodeError(error) }
         for found in repairs {
             let text = "key file \(found.path) \(found.message)"

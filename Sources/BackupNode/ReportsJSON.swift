@@ -103,6 +103,18 @@ extension CheckReport {
             member("packs_with_peers_only", .int(elsewherePacks)), member("bytes_read", .int(bytesRead)),
             member("clean", .bool(isClean)), member("repairable", texts(repairable)), member("repaired", texts(repaired)),
             member("lost", texts(lost)), member("seconds", .number(seconds)),
+            member("packs_read_at_peers", .int(evidence.shown)), member("bytes_read_at_peers", .int(evidence.bytes)),
+            member("packs_not_reached", texts(evidence.unknown.map(\.hex))),
+            member("damaged_at_peers", .array(evidence.faults.map(\.json))),
+        ])
+    }
+}
+
+extension PackFault {
+    fileprivate var json: JSON {
+        .object([
+            member("pack", .string(pack.hex)), member("peer", .string(peer)),
+            member("device", device.map { .string($0.hex) } ?? .null), member("reason", .string(reason)),
         ])
     }
 }

@@ -1,8 +1,10 @@
 internal import BackupFormat
 internal import BackupNode
+internal import Cryptography
 internal import HostFiles
 internal import NodeRuntime
 internal import PeerProtocol
+internal import Peers
 
 /// The sessions of a command that pairs or recovers: it asks, and serves nobody.
 final class CommandSessions: TransportEvents {
@@ -64,5 +66,38 @@ final class CommandSessions: TransportEvents {
             // One that is over wants no answer.
             try? connection.answer(request.id, with: .failed(Failed(.busy, reason: "only a command runs here")))
         }
+    }
+}
+
+extension CommandSessions {
+    /// Whom a command dials for packs that only peers have.
+    struct Candidates {
+        /// Where each may be.
+        let addresses: [[PeerAddress]]
+        /// Devices that may keep something for the owner, reachable or not.
+        let devices: [DeviceID]
+
+        private static let dialledMax = 32
+
+        init(_ book: PeerBook, _ keys: HomeKeys, _ configuration: Configuration) {
+            let known = book.devices.filter { !$0.isBlocked && $0.id != keys.identity.key.id }
+            let all =
+                known.map { device in device.addresses.compactMap { try? PeerAddress($0) } }
+                + configuration.peerAddresses.map { [$0] }
+            addresses = Array(all.filter { !$0.isEmpty }.prefix(Candidates.dialledMax))
+            // A friend who has left is asked, and not counted on.
+            devices = known.filter { $0.owner == keys.publisher.owner || book.friend($0.owner)?.isPaired == true }.map(\.id)
+        }
+    }
+
+    /// A session with whoever answers at these addresses and keeps something for the owner, whose key gives the right to read it.
+    static func holder(at addresses: [PeerAddress], _ owner: OwnerKey, _ transport: PeerTransport) -> PeerConnection? {
+        guard let connection = try? transport.connect(to: addresses, peer: nil, token: nil) else { return nil }
+        let recover = Recover(owner: owner.id, signature: owner.signRecovery(handshakeHash: connection.handshakeHash))
+        guard case .vault(let vault) = try? connection.request(.recover(recover)).answer, vault.exists else {
+            connection.close(.leaving)
+            return nil
+        }
+        return connection
     }
 }

@@ -26,6 +26,9 @@ enum ControlVerb: String {
     /// A part of a pack from one of the peers that are here: the pack's id; offset and length as u64, and how often it was asked for as u8.
     /// The result is the pack's length as u64, and the bytes.
     case get
+    /// A question to one of the peers that are here: the device's id, and a request as the protocol encodes it, of those that change nothing.
+    /// The result is the answer, likewise, with its length as u32 before it, and the bytes that came with it.
+    case ask
 }
 
 /// Runs on a thread of the caller's own.
@@ -59,6 +62,11 @@ func answerControl(_ call: ControlCall, _ core: DaemonCore) -> ControlReply {
             return .failed(code: 64, message: "get: two arguments are due")
         }
         return core.get(PackID(id), call.request.arguments[1])
+    case .ask:
+        guard call.request.arguments.count == 2, let id = Bytes32(bytes: call.request.arguments[0]) else {
+            return .failed(code: 64, message: "ask: two arguments are due")
+        }
+        return core.ask(DeviceID(id), call.request.arguments[1])
     case .wait:
         guard call.request.arguments.count == 1, let id = Bytes32(bytes: call.request.arguments[0]) else {
             return .failed(code: 64, message: "wait: an argument of 32 bytes is missing")

@@ -148,26 +148,11 @@ struct LocalCopy {
     private func proven(
         _ wanted: Set<PackID>, _ records: [SnapshotRecord], _ holder: PeerSession
     ) throws(ReplicationError) -> [PackID] {
-        let peer = PeerVault(holder.connection)
-        let there = Set(try peer.snapshots(of: Set(records.map(\.id))))
-        var rest = wanted
-        var pages: Set<PageID> = []
-        var held: [PackID] = []
-        for record in records where there.contains(record.id) && !rest.isEmpty {
-            var found: [PackID] = []
-            for entry in record.pages where !pages.contains(entry.id) {
-                guard let page = try? core.vault.page(entry.id) else { continue }
-                found += page.packs.filter { rest.contains($0) }
-            }
-            // Only with the same list of packs does it keep the same packs.
-            guard !found.isEmpty, try peer.record(record.id, owner: core.owner) == record else { continue }
-            for entry in record.pages { pages.insert(entry.id) }
-            rest.subtract(found)
-            held += found
-        }
-        guard !held.isEmpty else { return [] }
         let progress = ReplicationProgress(isStopping: { [core] in core.isStopping })
-        let lost = try ReplicaCheck(of: core.vault, at: holder.connection, progress: progress).audit(held, seed: .random()).lost
+        let check = ReplicaCheck(of: core.vault, at: holder.connection, progress: progress)
+        let held = try check.bound(to: wanted, by: records)
+        guard !held.isEmpty else { return [] }
+        let lost = try check.audit(held, seed: .random()).lost
         if !lost.isEmpty, let device = holder.device {
             core.updateReplica(device) { $0.isDamaged = true }
             core.log("\(holder.name) has lost \(describeCount(lost.count, "pack"))")

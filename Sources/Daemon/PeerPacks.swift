@@ -34,7 +34,6 @@ package final class PeerPacks: PackSource {
     private static let failuresMax = 5
     /// What the command needs for all else, in bytes; two thirds of the rest are for parts of packs, each of 1 MiB.
     private static let otherBytes = 112 << 20
-    private static let dialledMax = 32
 
     /// Nil where nothing can be read, without the owner key. `log` takes lines for people.
     package init?(
@@ -46,11 +45,7 @@ package final class PeerPacks: PackSource {
         self.owner = owner
         self.progress = progress
         self.log = log
-        let known = book.devices.filter { !$0.isBlocked && $0.id != keys.identity.key.id }.map { device in
-            device.addresses.compactMap { try? PeerAddress($0) }
-        }
-        let all = known + configuration.peerAddresses.map { [$0] }
-        candidates = Array(all.filter { !$0.isEmpty }.prefix(PeerPacks.dialledMax))
+        candidates = CommandSessions.Candidates(book, keys, configuration).addresses
         let spareBytes = (configuration.memoryBytes - PeerPacks.otherBytes) / 3 * 2
         let blocks = min(128, max(8, spareBytes / Limits.bulkBytesMax))
         reader = PackReader(blocksMax: blocks, progress: ReplicationProgress(isStopping: { progress.isStopping }))
@@ -158,11 +153,7 @@ package final class PeerPacks: PackSource {
     }
 
     private func ask(_ addresses: [PeerAddress], _ transport: PeerTransport) {
-        guard let connection = try? transport.connect(to: addresses, peer: nil, token: nil) else { return }
-        let recover = Recover(owner: owner.id, signature: owner.signRecovery(handshakeHash: connection.handshakeHash))
-        guard case .vault(let vault) = try? connection.request(.recover(recover)).answer, vault.exists else {
-            return connection.close(.leaving)
-        }
+        guard let connection = CommandSessions.holder(at: addresses, owner, transport) else { return }
         state.withLock { state in
             state.failures = 0
             reader.add(connection)

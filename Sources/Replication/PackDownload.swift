@@ -70,6 +70,9 @@ struct PackDownload {
         return lost.merging(rest.map { ($0, "the connection to every peer broke") }) { first, _ in first }
     }
 
+    /// One pack from one peer, to the sink.
+    func only(_ pack: PackID, _ link: any PeerLink) throws(ReplicationError) { try fetch(pack, link) }
+
     /// Fetches packs from one peer until there is nothing left for it to do.
     private func serve(_ index: Int, _ link: any PeerLink) {
         while let pack = next(index) {

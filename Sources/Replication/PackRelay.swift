@@ -30,3 +30,17 @@ package func fetchPack(
     }
     throw ReplicationError(.local, "pack \(pack) is with peers only, and none that is connected gives it: \(reason)")
 }
+
+/// Gives a pack as one peer has it to `body`, whole, in memory, and checked: its bytes are what its id names.
+///
+/// Throws `notFound` where the peer does not have it, or not whole, `untrue` where it sends other bytes, `cutOff` when the session is over.
+package func withPack(
+    _ pack: PackID, from link: any PeerLink, progress: ReplicationProgress = ReplicationProgress(),
+    _ body: @escaping @Sendable (UnsafeRawBufferPointer) -> Void
+) throws(ReplicationError) {
+    let download = PackDownload([], links: 1, progress) { (_, bytes) throws(ReplicationError) in
+        guard MerkleTree(hashing: bytes).packID == pack else { throw PackDownload.untrue(pack) }
+        body(bytes)
+    }
+    try download.only(pack, link)
+}

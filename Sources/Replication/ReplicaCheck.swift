@@ -107,6 +107,31 @@ package struct ReplicaCheck: Sendable {
         }
     }
 
+    /// Those of the packs that the peer has to keep: it has committed one of these snapshots with the list of packs that it has here, and the
+    /// list names them. In no order.
+    package func bound(
+        to wanted: Set<PackID>, by records: [SnapshotRecord]
+    ) throws(ReplicationError) -> [PackID] {
+        let there = Set(try peer.snapshots(of: Set(records.map(\.id))))
+        var rest = wanted
+        var pages: Set<PageID> = []
+        var held: [PackID] = []
+        for record in records where there.contains(record.id) && !rest.isEmpty {
+            try progress.requireGoing()
+            var found: [PackID] = []
+            for entry in record.pages where !pages.contains(entry.id) {
+                guard let page = try? vault.page(entry.id) else { continue }
+                found += page.packs.filter { rest.contains($0) }
+            }
+            // Only with the same list of packs does it keep the same packs.
+            guard !found.isEmpty, try peer.record(record.id, owner: vault.owner) == record else { continue }
+            for entry in record.pages { pages.insert(entry.id) }
+            rest.subtract(found)
+            held += found
+        }
+        return held
+    }
+
     /// Those that the peer says it does not have, in the order given, and the least generation of its vault meanwhile.
     package func missing(of packs: [PackID]) throws(ReplicationError) -> (packs: [PackID], generation: UInt64?) {
         var missing: [PackID] = []

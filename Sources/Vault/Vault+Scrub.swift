@@ -26,7 +26,12 @@ extension Vault {
         for pack in packs {
             try pause()
             guard try isPresent(.pack(pack), repair, &report) else {
-                if try scrubStub(pack, repair, &report) { report.elsewhere += 1 } else { report.missingPacks.append(pack) }
+                guard try scrubStub(pack, repair, &report) else {
+                    report.missingPacks.append(pack)
+                    continue
+                }
+                report.elsewhere += 1
+                if isChosen(pack, readData, seed) { report.elsewhereToRead.append(pack) }
                 continue
             }
             guard isChosen(pack, readData, seed) else { continue }
@@ -41,7 +46,7 @@ extension Vault {
 
     /// A choice that is the same for the same pack and seed; ids are hashes, so their bits are even.
     private func isChosen(_ pack: PackID, _ part: Double, _ seed: UInt64) -> Bool {
-        if part >= 1 { return true }
+        if part >= 1 || part <= 0 { return part >= 1 }
         let mixed = (pack.value.words.0 ^ seed) &* 0x9e37_79b9_7f4a_7c15
         return Double(mixed >> 11) / Double(1 << 53) < part
     }

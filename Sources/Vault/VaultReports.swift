@@ -55,6 +55,8 @@ package struct ScrubReport: Sendable, Equatable {
     package var packs = 0
     /// Of these, the ones that only peers have, and of which a whole stub is here.
     package var elsewhere = 0
+    /// Of these, the part that is to be read, where it is.
+    package var elsewhereToRead: [PackID] = []
     /// Packs that are to be read, every byte of them.
     package var packsToRead = 0
     /// Packs whose every byte was read, and the bytes of their files.

@@ -10,6 +10,10 @@ struct CheckCommand: NodeCommand {
         discussion: """
             Ends with 0 if all is well or was mended, with 1 if damage is left. With --repair
             and a running node, what parity cannot rebuild is fetched from peers.
+
+            With --read-data, packs that are with peers only come from there, one at a time,
+            and are not kept. Ends with 2 if no peer that was reached has some of them: that
+            is no loss as long as others may have them.
             """)
 
     @Option(help: ArgumentHelp("Also read the packs themselves; with =5%, so many of them.", valueName: "percent"))
@@ -24,9 +28,10 @@ struct CheckCommand: NodeCommand {
         let node = try session.node(writing: false)
         let running = repair ? try? RunningNode.find(session.home) : nil
         let report = try session.run("checking") { progress, _ throws(NodeError) in
-            try node.check(readDataFraction: readData?.fraction ?? 0, repair: repair, now: currentTime(), progress) { losses in
-                fetch(losses, running, progress, session)
-            }
+            try node.check(
+                readDataFraction: readData?.fraction ?? 0, repair: repair, now: currentTime(), progress,
+                witness: readData == nil ? nil : PeerWitness(node, progress)
+            ) { losses in fetch(losses, running, progress, session) }
         }
         session.answer(report.json)
         for text in report.repaired { session.say("mended: \(text)") }
@@ -35,12 +40,12 @@ struct CheckCommand: NodeCommand {
         session.tell(
             "\(describeCount(report.snapshots, "snapshot")), \(describeCount(report.packs, "pack")), "
                 + "\(describeBytes(report.bytesRead)) read  in \(describeSeconds(report.seconds))")
-        if report.elsewherePacks > 0 {
-            session.tell(
-                "\(describeCount(report.elsewherePacks, "pack")) of these are with peers only\(readData == nil ? "" : ", and were not read"): "
-                    + "the running node has peers prove daily that they have them")
-        }
+        tellOfPeers(report, session)
         if report.isClean {
+            if !report.evidence.unknown.isEmpty {
+                session.tell("all that could be read is well")
+                return .partly
+            }
             session.tell(report.repaired.isEmpty ? "all is well" : "all is well again")
             return .done
         }
@@ -51,6 +56,32 @@ struct CheckCommand: NodeCommand {
             session.warn("what is lost comes back with the next `backup`, where the files are still there")
         }
         return .failed
+    }
+
+    /// What came of the packs that are with peers only.
+    private func tellOfPeers(_ report: CheckReport, _ session: Session) {
+        let evidence = report.evidence
+        if report.elsewherePacks > 0 {
+            let count = describeCount(report.elsewherePacks, "pack")
+            session.tell(
+                readData == nil
+                    ? "\(count) of these are with peers only: the running node has peers prove daily that they have them"
+                    : "\(count) of these are with peers only: \(describeCount(evidence.shown)) came whole from there, "
+                        + "\(describeBytes(evidence.bytes))")
+        }
+        for fault in evidence.faults {
+            session.say("DAMAGED at \(fault.peer): pack \(fault.pack.hex): \(fault.reason)")
+        }
+        let lost = Set(evidence.lost).union(evidence.unknown)
+        if evidence.faults.contains(where: { !lost.contains($0.pack) }) {
+            session.warn(
+                "where another peer has the pack whole, `bakare-node start` finds the damage by itself, and sends it again")
+        }
+        if !evidence.unknown.isEmpty {
+            session.warn(
+                "\(describeCount(evidence.unknown.count, "pack")) could not be read: no peer that is reachable has them, "
+                    + "and others may (`bakare-node peers`); run it again when these are connected")
+        }
     }
 }
 
