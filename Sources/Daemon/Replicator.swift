@@ -38,7 +38,8 @@ struct Replicator {
         while let first = next(after: pokes, nudges, milliseconds: pause) {
             var wake = first
             if !first.isBackupRunning {
-                core.awaitQuiet(session, after: &brought)
+                // Who is to get nothing has nothing to wait for.
+                if core.share(of: session) != nil { core.awaitQuiet(session, after: &brought) }
                 wake = core.state.read { look(at: $0) }
             }
             // Another session with the same peer may be at it, and about to end.
@@ -210,19 +211,25 @@ struct Replicator {
                 }
             }
         #endif
+        var further: Set<PackID> = []
         switch Proof.due(before: before, after: after, generation: generation, now: now) {
         case .none: return
         case .sample:
-            try requireReadable(new, check, device, read)
+            further = try requireReadable(new, check, device, read)
             let some = try check.packs(of: new).shuffled(using: &random).prefix(Replicator.samplePacks)
-            if try check.audit(Array(some), seed: .random()).lost.isEmpty {
+            if try check.missing(of: further.sorted()).packs.isEmpty,
+                try check.audit(Array(some), seed: .random()).lost.isEmpty
+            {
                 return core.updateReplica(device) { $0.snapshots = held }
             }
         case .whole:
             try lookForForgotten(device)
-            try requireReadable(new + old.shuffled(using: &random).prefix(Replicator.readBack), check, device, read)
+            // Where the peer has a later list, that one says what it needs.
+            let later = old.filter { id in (try? core.vault.knownRecord(id)).map { held[id, default: 0] > $0.revision } ?? false }
+            let some = old.filter { !later.contains($0) }.shuffled(using: &random).prefix(Replicator.readBack)
+            further = try requireReadable(new + later + some, check, device, read)
         }
-        let packs = try check.packs(of: held.keys)
+        let packs = further.union(try check.packs(of: held.keys)).sorted()
         let (missing, _) = try check.missing(of: packs)
         var lost = missing
         let sample = packs.shuffled(using: &random).prefix(Replicator.auditPacks)
@@ -255,12 +262,14 @@ struct Replicator {
         try deliverOrders(device)
     }
 
-    /// Throws `untrue` if the peer does not hand out what it says to have committed; that counts no more then.
+    /// Throws `untrue` if the peer does not hand out what it says to have committed; that counts no more then. Answers the packs that are on
+    /// its lists and not on those here.
     private func requireReadable(
         _ snapshots: [SnapshotID], _ check: ReplicaCheck, _ device: DeviceID, _ read: [SnapshotID: ReadRecord]
-    ) throws(ReplicationError) {
-        let unreadable = try check.unreadable(snapshots, read: read)
-        guard !unreadable.isEmpty else { return }
+    ) throws(ReplicationError) -> Set<PackID> {
+        let readings = try check.readBack(snapshots, read: read)
+        let unreadable = readings.unreadable
+        guard !unreadable.isEmpty else { return readings.furtherPacks }
         core.noteSaid(device, nil)
         core.updateReplica(device) { replica in
             replica.snapshots = replica.snapshots.filter { !unreadable.contains($0.key) }

@@ -68,25 +68,57 @@ package struct PeerVault: Sendable {
 
     /// A small object, whole: a page or a snapshot's record.
     package func object(_ kind: ObjectKind, _ id: ObjectID) throws(ReplicationError) -> [UInt8] {
+        try rest(of: kind, id, try beginObject(kind, id))
+    }
+
+    /// Some such objects, asked for before the first answer is there: whoever is far away takes as long for all as for one. Those that cannot
+    /// be had with the reason.
+    func objects(_ kind: ObjectKind, _ ids: ArraySlice<ObjectID>) throws(ReplicationError) -> [Result<[UInt8], ReplicationError>]
+    {
+        var asked: [(id: ObjectID, answer: Pending)] = []
+        for id in ids { asked.append((id, try beginObject(kind, id))) }
+        var found: [Result<[UInt8], ReplicationError>] = []
+        // They are answered in order: whoever waits for the last waits once.
+        for (id, answer) in asked.reversed() {
+            do throws(ReplicationError) { found.append(.success(try rest(of: kind, id, answer))) } catch {
+                found.append(.failure(error))
+            }
+        }
+        return found.reversed()
+    }
+
+    /// How many small objects are asked for at once: so many answers may take memory.
+    static let objectsAtOnce = 4
+
+    private func beginObject(_ kind: ObjectKind, _ id: ObjectID, offset: Int = 0) throws(ReplicationError) -> Pending {
+        try begin(.get(Get(kind: kind, id: id, offset: offset, lengthBytes: Limits.bulkBytesMax)))
+    }
+
+    private func rest(of kind: ObjectKind, _ id: ObjectID, _ first: Pending) throws(ReplicationError) -> [UInt8] {
         var bytes: [UInt8] = []
+        var answer = first
         while true {
-            let get = Get(kind: kind, id: id, offset: bytes.count, lengthBytes: Limits.bulkBytesMax)
-            let reply = try ask(.get(get), "get a \(kind)")
+            let reply = try end(answer, "get a \(kind)")
             guard case .part(let part) = reply.answer, part.totalBytes <= kind.bytesMax, !reply.bulk.isEmpty else {
                 throw unexpected("get a \(kind)")
             }
             bytes += reply.bulk
             if bytes.count >= part.totalBytes { return bytes }
+            answer = try beginObject(kind, id, offset: bytes.count)
         }
     }
 
     /// A snapshot's record as it is committed there; nil where the peer has none, or none that is of this owner and id.
     package func record(_ id: SnapshotID, owner: OwnerID) throws(ReplicationError) -> SnapshotRecord? {
-        let bytes: [UInt8]
-        do throws(ReplicationError) { bytes = try object(.snapshot, ObjectID(id.value)) } catch {
+        do throws(ReplicationError) {
+            return PeerVault.record(id, owner: owner, try object(.snapshot, ObjectID(id.value)))
+        } catch {
             if error.code == .notFound { return nil }
             throw error
         }
+    }
+
+    static func record(_ id: SnapshotID, owner: OwnerID, _ bytes: [UInt8]) -> SnapshotRecord? {
         let record = bytes.withUnsafeBytes { try? SnapshotRecord(decoding: $0) }
         guard let record, record.id == id, (try? verifySnapshot(record, owner: owner)) != nil else { return nil }
         return record

@@ -5,9 +5,9 @@ package import Vault
 
 /// Finds out whether a peer really has the packs of the snapshots that are committed there, and sends those that it lacks.
 package struct ReplicaCheck: Sendable {
-    private let vault: Vault
-    private let peer: PeerVault
-    private let progress: ReplicationProgress
+    let vault: Vault
+    let peer: PeerVault
+    let progress: ReplicationProgress
     private let relay: PackRelay?
 
     /// What an audit showed.
@@ -42,69 +42,6 @@ package struct ReplicaCheck: Sendable {
             }
         } catch { throw ReplicationError(error) }
         return packs.sorted()
-    }
-
-    /// Snapshots of these whose record, or a page of whose list of packs, the peer does not hand out as it is here or later: without it the
-    /// packs are of no use to whoever recovers from there. Each record and page is read back whole; a page that is lost there is sent
-    /// again first, since a peer that has the record does not ask for it. What was `read` from the peer in the same round is not asked for
-    /// again.
-    package func unreadable(
-        _ snapshots: some Sequence<SnapshotID>, read: [SnapshotID: ReadRecord] = [:]
-    ) throws(ReplicationError) -> [SnapshotID] {
-        #if MUTANTS
-            if Mutant.skipReadBack.isOn { return [] }
-        #endif
-        var whole: [PageID: Bool] = [:]
-        var unreadable: [SnapshotID] = []
-        for id in snapshots {
-            try progress.requireGoing()
-            guard let record = try? vault.snapshotRecord(id) else { continue }
-            var found = read[id].flatMap { $0.revision >= record.revision ? $0 : nil }
-            if found == nil {
-                do throws(ReplicationError) { found = try peer.record(id, owner: vault.owner).map { ReadRecord($0) } } catch {
-                    // A write-only device may not look at what others have made: who made it looks.
-                    if error.code == .refused { continue }
-                    throw error
-                }
-            }
-            guard let there = found, there.revision >= record.revision else {
-                unreadable.append(id)
-                continue
-            }
-            for page in there.pages {
-                if whole[page] == nil {
-                    var isWhole = try isReadable(page)
-                    if !isWhole { isWhole = try resend(page) }
-                    whole[page] = isWhole
-                }
-                if whole[page] == false {
-                    unreadable.append(id)
-                    break
-                }
-            }
-        }
-        return unreadable
-    }
-
-    /// Whether the peer has taken the page anew, and hands it out.
-    private func resend(_ page: PageID) throws(ReplicationError) -> Bool {
-        guard let bytes = try? vault.page(page).encode() else { return false }
-        do throws(ReplicationError) { try peer.put(.page, ObjectID(page.value), bytes) } catch {
-            if [.noSpace, .refused, .untrue].contains(error.code) { return false }
-            throw error
-        }
-        return try isReadable(page)
-    }
-
-    private func isReadable(_ page: PageID) throws(ReplicationError) -> Bool {
-        do throws(ReplicationError) { return PageID(sha256(try peer.object(.page, ObjectID(page.value)))) == page } catch {
-            switch error.code {
-            case .notFound, .untrue: return false
-            // Nor at the lists of packs: nothing is learned by it.
-            case .refused: return true
-            default: throw error
-            }
-        }
     }
 
     /// Those of the packs that the peer has to keep: it has committed one of these snapshots with the list of packs that it has here, and the

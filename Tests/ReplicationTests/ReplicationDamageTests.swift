@@ -114,7 +114,7 @@ private final class TwistedPeer: PeerLink {
             let link = TwistedPeer(peer) { request in
                 if case .get(let get) = request, get.id == lacking { Failed(code) } else { nil }
             }
-            return try ReplicaCheck(of: world.vault, at: link).unreadable(ids)
+            return try ReplicaCheck(of: world.vault, at: link).readBack(ids).unreadable
         }
         #expect(try unreadable(nil) == [])
         #expect(try unreadable(ObjectID(records[1].id.value)) == [records[1].id])
@@ -124,6 +124,31 @@ private final class TwistedPeer: PeerLink {
         // A write-only device may not look at what others have made, and learns nothing by it.
         #expect(try unreadable(ObjectID(records[1].id.value), .notPermitted) == [])
         #expect(try unreadable(ObjectID(page.id.value), .notPermitted) == [])
+    }
+
+    @Test("a peer that has committed a later list of packs than is here is asked for the packs of its own list too")
+    func laterListThere() throws {
+        var world = try ReplicationWorld()
+        let small = try (0..<3).map { try world.pack(500 + $0) }
+        let before = try world.snapshot([small])
+        let disk = SimulatedDisk()
+        let peer = try world.peer(on: disk)
+        _ = try SnapshotUpload(from: world.vault, to: peer).run()
+        let mine = try Vault(disk: SimulatedDisk(), directory: "/new/vault", owner: world.key.id, create: true)
+        _ = try SnapshotDownload(into: mine, from: [peer]).run()
+        let check = ReplicaCheck(of: mine, at: peer)
+        #expect(try check.readBack([before.id]) == ReplicaCheck.Readings())
+        // Another device has merged the packs.
+        let merged = try world.pack(2000)
+        _ = try world.snapshot([[merged]], revision: 1, replacing: before)
+        _ = try SnapshotUpload(from: world.vault, to: peer).run()
+        #expect(try check.readBack([before.id]) == ReplicaCheck.Readings(unreadable: [], furtherPacks: [merged]))
+        #expect(try check.missing(of: [merged]).packs == [])
+        for path in disk.files(under: "/").map(\.path) where path.description.hasSuffix(merged.hex) { try disk.unlink(path) }
+        // All that is on the list here is there still.
+        #expect(try check.missing(of: check.packs(of: [before.id])).packs == [])
+        let further = try check.readBack([before.id]).furtherPacks
+        #expect(try check.missing(of: further.sorted()).packs == [merged])
     }
 
     @Test("a page of a list of packs that has another's bytes at a peer is sent again")
@@ -143,7 +168,7 @@ private final class TwistedPeer: PeerLink {
         #expect((try? peer.vault.page(page)) == nil)
         // The peer says that it has the snapshot in this revision, so that no commit would ask for the page.
         #expect(try SnapshotUpload(from: world.vault, to: peer).run().committed == [record.id: record.revision])
-        #expect(try ReplicaCheck(of: world.vault, at: peer).unreadable([record.id]) == [])
+        #expect(try ReplicaCheck(of: world.vault, at: peer).readBack([record.id]) == ReplicaCheck.Readings())
         #expect(try peer.vault.page(page) == world.vault.page(page))
     }
 

@@ -71,6 +71,9 @@ final class VaultPeer: PeerLink {
             // Two at a time, so that a listing has several pages.
             let ids = try vault.snapshots().sorted().filter { id in list.after.map { id > $0 } ?? true }
             return PeerReply(.listing(Listing(snapshots: Array(ids.prefix(2)), hasMore: ids.count > 2)))
+        case .have(let have) where have.kind == .pack:
+            let missing = try have.ids.filter { try !vault.contains(PackID($0.value)) }
+            return PeerReply(.missing(Missing(ids: missing, generation: 0)))
         case .put(let put): return PeerReply(.stored(try store(put, bulk)))
         case .get(let get): return try give(get)
         case .commit(let commit):
