@@ -7,6 +7,7 @@ internal import Simulation
 struct Coordinator {
     private let options: Options
     private let began = ContinuousClock.now
+    private let processors = Coordinator.allowedProcessors()
     private(set) var passed = 0
     private(set) var failures: [(seed: UInt64, checker: String, text: String)] = []
     private var nodeDays = 0
@@ -21,6 +22,8 @@ struct Coordinator {
         let process: pid_t
         let output: Int32
         let seed: UInt64
+        /// Of the workers.
+        let slot: Int
         let began: ContinuousClock.Instant
         var bytes: [UInt8] = []
     }
@@ -43,7 +46,8 @@ struct Coordinator {
                 options.secondsMax.map { ContinuousClock.now - began > .seconds($0) } ?? false
                 || failures.contains { options.endsWith.contains($0.checker) }
             while next < end, !isLate, children.count < options.workers {
-                if let child = start(next, without: options.without) { children.append(child) }
+                let slot = (0..<options.workers).first { slot in !children.contains { $0.slot == slot } } ?? 0
+                if let child = start(next, without: options.without, slot: slot) { children.append(child) }
                 next += 1
             }
             if isLate { next = end }
@@ -53,12 +57,12 @@ struct Coordinator {
 
     // MARK: Processes
 
-    private func start(_ seed: UInt64, without: Set<Int>) -> Child? {
+    private func start(_ seed: UInt64, without: Set<Int>, slot: Int = 0) -> Child? {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { return nil }
         // Each has the folder for itself, at the same place, and the same addresses.
         let user = geteuid() == 0 ? ["-m"] : ["-m", "-r"]
-        let shell = "mount -t tmpfs none \(Simulate.folder) && exec setarch -R \"$0\" \"$@\""
+        let shell = "mount -t tmpfs none \(Simulate.folder) && exec \(pinning(slot)) setarch -R \"$0\" \"$@\""
         var words = ["unshare"] + user + ["sh", "-c", shell, CommandLine.arguments[0], "--worker", "--seed", "\(seed)"]
         if let mutant = options.mutant { words = ["env", "BAKARE_MUTANT=\(mutant)"] + words }
         if let size = options.size { words += ["--size", "\(size.machines),\(size.days)"] }
@@ -81,7 +85,30 @@ struct Coordinator {
             return nil
         }
         _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
-        return Child(process: process, output: ends[0], seed: seed, began: .now)
+        return Child(process: process, output: ends[0], seed: seed, slot: slot, began: .now)
+    }
+
+    /// One of many threads of a world runs at a time: to wake the next on another processor takes several times as long as on the same.
+    /// Workers take different ones of those that they may have.
+    private func pinning(_ slot: Int) -> String {
+        processors.count > 1 ? "taskset -c \(processors[slot % processors.count])" : ""
+    }
+
+    /// Those that this process may run on.
+    private static func allowedProcessors() -> [Int] {
+        guard let file = fopen("/proc/self/status", "r") else { return [] }
+        defer { fclose(file) }
+        var buffer = [CChar](repeating: 0, count: 8192)
+        while fgets(&buffer, Int32(buffer.count), file) != nil {
+            let line = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            guard line.hasPrefix("Cpus_allowed_list:") else { continue }
+            return line.split(separator: ":")[1].split(separator: ",").flatMap { part -> [Int] in
+                let ends = part.split(separator: "-").compactMap { end in Int(end.filter { $0.isNumber }) }
+                guard let first = ends.first, let last = ends.last, first <= last else { return [] }
+                return Array(first...last)
+            }
+        }
+        return []
     }
 
     /// Takes what a child has written; nil when it has ended, and was counted.

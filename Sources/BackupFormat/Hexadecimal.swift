@@ -30,6 +30,35 @@ package func hexadecimalBytes(_ text: String) -> [UInt8]? {
     }
 }
 
+extension Bytes32 {
+    /// From 64 hexadecimal digits, or nil.
+    package init?(hex: String) {
+        var text = hex
+        guard let value = text.withUTF8({ Bytes32(hexadecimalDigits: $0) }) else { return nil }
+        self = value
+    }
+
+    /// The same of a name.
+    package init?(hex: RawPath) {
+        guard let value = hex.bytes.withUnsafeBufferPointer({ Bytes32(hexadecimalDigits: $0) }) else { return nil }
+        self = value
+    }
+
+    private init?(hexadecimalDigits digits: UnsafeBufferPointer<UInt8>) {
+        guard digits.count == 2 * Bytes32.count else { return nil }
+        func word(_ index: Int) -> UInt64? {
+            var word: UInt64 = 0
+            for digit in digits[16 * index..<16 * index + 16] {
+                guard let value = hexadecimalDigit(digit) else { return nil }
+                word = word << 4 | UInt64(value)
+            }
+            return word
+        }
+        guard let a = word(0), let b = word(1), let c = word(2), let d = word(3) else { return nil }
+        self.init(words: (a, b, c, d))
+    }
+}
+
 private func hexadecimalDigit(_ character: UInt8) -> UInt8? {
     switch character {
     case 0x30...0x39: character - 0x30

@@ -50,12 +50,6 @@ package struct Bytes32: Hashable, Sendable, Comparable, BitwiseCopyable {
     /// 64 lower-case hexadecimal digits.
     package var hex: String { withBytes { hexadecimal($0) } }
 
-    /// From 64 hexadecimal digits, or nil.
-    package init?(hex: String) {
-        guard let bytes = hexadecimalBytes(hex) else { return nil }
-        self.init(bytes: bytes)
-    }
-
     @inlinable
     package static func == (a: Bytes32, b: Bytes32) -> Bool {
         a.words.0 == b.words.0 && a.words.1 == b.words.1 && a.words.2 == b.words.2 && a.words.3 == b.words.3
@@ -87,6 +81,10 @@ extension Identifier {
     package var hex: String { value.hex }
     package var description: String { value.hex }
     package init?(hex: String) {
+        guard let value = Bytes32(hex: hex) else { return nil }
+        self.init(value)
+    }
+    package init?(hex: RawPath) {
         guard let value = Bytes32(hex: hex) else { return nil }
         self.init(value)
     }

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// A path, or one component of one, as the bytes that Linux gave: any bytes but NUL, in no particular encoding.
 package struct RawPath: Hashable, Sendable, Comparable, CustomStringConvertible, ExpressibleByStringLiteral {
     package var bytes: [UInt8]
@@ -23,8 +25,26 @@ package struct RawPath: Hashable, Sendable, Comparable, CustomStringConvertible,
     /// The non-empty components between slashes.
     package var components: [RawPath] { bytes.split(separator: 0x2f).map { RawPath(bytes: Array($0)) } }
 
+    /// All bytes at once, as for ``hash(into:)``.
+    package static func == (a: RawPath, b: RawPath) -> Bool {
+        a.bytes.count == b.bytes.count && a.compared(with: b, upTo: a.bytes.count) == 0
+    }
+
     /// Byte order, as trees are sorted.
-    package static func < (a: RawPath, b: RawPath) -> Bool { a.bytes.lexicographicallyPrecedes(b.bytes) }
+    package static func < (a: RawPath, b: RawPath) -> Bool {
+        let order = a.compared(with: b, upTo: min(a.bytes.count, b.bytes.count))
+        return order == 0 ? a.bytes.count < b.bytes.count : order < 0
+    }
+
+    /// Both have that many bytes.
+    private func compared(with other: RawPath, upTo count: Int) -> Int32 {
+        bytes.withUnsafeBytes { mine in
+            other.bytes.withUnsafeBytes { theirs in
+                guard let a = mine.baseAddress, let b = theirs.baseAddress else { return 0 }
+                return memcmp(a, b, count)
+            }
+        }
+    }
 
     /// For people and logs: valid UTF-8 as it is; control characters and bytes that are not UTF-8 as `\xNN`, a backslash as `\\`.
     package var description: String {

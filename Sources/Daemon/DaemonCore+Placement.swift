@@ -14,8 +14,18 @@ extension DaemonCore {
         let (candidates, full) = candidates()
         let damaged = Set(state.read { state in candidates.map(\.id).filter { state.replicas[$0].isDamaged } })
         return PlacedShare(
-            of: device, publisher: keys.identity.key.id, wantedBytes: wanted, largest: targets.largest, candidates: candidates,
-            full: full, damaged: damaged)
+            of: device, wantedBytes: wanted, largest: targets.largest, order: order(of: candidates), full: full,
+            damaged: damaged)
+    }
+
+    /// All sessions ask for the same, again and again.
+    private func order(of candidates: [Candidate]) -> PlacementOrder {
+        ordered.withLock { known in
+            if let known, known.candidates == candidates { return known.order }
+            let order = PlacementOrder(candidates, publisher: keys.identity.key.id)
+            known = (candidates, order)
+            return order
+        }
     }
 
     private func candidates() -> (candidates: [Candidate], full: Set<DeviceID>) {

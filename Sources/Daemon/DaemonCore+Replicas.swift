@@ -24,18 +24,27 @@ extension DaemonCore {
         if isNews { log(text) }
     }
 
-    /// Writes the table if it has changed: the latest comes last, whoever calls.
-    package func saveReplicas() {
-        saving.withLock { _ in
-            let table = state.withLock { state in
-                defer { state.areReplicasUnsaved = false }
-                return state.areReplicasUnsaved ? state.replicas : nil
+    /// Writes the table if it has changed: the latest comes last, whoever calls. That a peer was seen again soon after the last time is no
+    /// reason to, unless it is to be right `toTheSecond`: with each round with each peer the disk would have a file to write.
+    package func saveReplicas(toTheSecond: Bool = false) {
+        saving.withLock { saved in
+            let table = state.withLock { state -> ReplicaTable? in
+                guard state.areReplicasUnsaved else { return nil }
+                let seconds = toTheSecond ? 0 : DaemonCore.seenSeconds
+                if let saved, saved.saysNearly(state.replicas, within: seconds) { return nil }
+                state.areReplicasUnsaved = false
+                return state.replicas
             }
             guard let table else { return }
             // A cache: without it the peers are asked again.
-            do { try table.write(home.disk, directory: home.ledgerDirectory) } catch { log("\(error)") }
+            do {
+                try table.write(home.disk, directory: home.ledgerDirectory)
+                saved = table
+            } catch { log("\(error)") }
         }
     }
+
+    private static let seenSeconds: Int64 = 600
 
     /// While peers bring one snapshot after the other, waits a little: others get them together. `brought` is how many had come when that
     /// was looked at last.

@@ -55,15 +55,18 @@ package final class DaemonCore: Sendable {
     let log: @Sendable (String) -> Void
     let state: ConditionLock<State>
     private let currentBasis: Mutex<SessionBasis>
-    let saving = Mutex(())
+    /// The table of replicas as it was written last.
+    let saving = Mutex<ReplicaTable?>(nil)
     let backups = Mutex(SourceBackups())
     /// Of packs that only peers have.
     let elsewhereBytes = Atomic<Int>(0)
     /// Taken while a pack goes from one peer to another by way of this node's memory.
     let relaying = ConditionLock(false)
     /// Had from reading or changing the book until all has followed it, so that an earlier book never comes after a later one.
-    private let booking = Mutex(())
+    private let booking = Mutex<(marks: [UInt64?], seconds: Int64)>(([], 0))
     private let dialling = Mutex<Dialling?>(nil)
+    /// The peers that were asked about last, in the order in which this node's snapshots go to them.
+    let ordered = Mutex<(candidates: [Candidate], order: PlacementOrder)?>(nil)
     /// What peers have said to have committed since this node started, proven or not: what a session has brought before it broke is not
     /// brought again by the next.
     let said = Mutex<[DeviceID: [SnapshotID: UInt64]]>([:])
@@ -113,7 +116,11 @@ package final class DaemonCore: Sendable {
         /// Of devices in the book alone: a friend can certify any number.
         mutating func updateReplica(_ device: DeviceID, _ body: (inout Replica) -> Void) {
             guard roster.book.device(device) != nil else { return }
-            body(&replicas[device])
+            let before = replicas[device]
+            var after = before
+            body(&after)
+            guard after != before else { return }
+            replicas[device] = after
             areReplicasUnsaved = true
         }
     }
@@ -269,7 +276,7 @@ package final class DaemonCore: Sendable {
     /// After all sessions have ended.
     package func finish() {
         _ = state.wait(milliseconds: 10_000) { $0.sessions.isEmpty && $0.busy.isEmpty ? true : nil }
-        saveReplicas()
+        saveReplicas(toTheSecond: true)
     }
 
     // MARK: The book
@@ -282,11 +289,18 @@ package final class DaemonCore: Sendable {
     }
 
     func reloadBookIfChanged() {
-        booking.withLock { _ in
-            guard let book = try? bookFile.read(), state.read({ $0.roster.book != book }) else { return }
-            take(book)
+        booking.withLock { seen in
+            // Decay changes no mark, and is mended when the book is read.
+            let (marks, now) = (bookFile.marks, now)
+            guard marks != seen.marks || isRepeatDue(every: DaemonCore.bookSeconds, since: seen.seconds, now: now),
+                let book = try? bookFile.read()
+            else { return }
+            seen = (marks, now)
+            if state.read({ $0.roster.book != book }) { take(book) }
         }
     }
+
+    private static let bookSeconds: Int64 = 3600
 
     private func take(_ book: PeerBook) {
         let (ended, met) = state.withLock { state -> ([PeerSession], [PeerSession]) in

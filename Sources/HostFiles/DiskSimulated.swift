@@ -28,7 +28,7 @@ package final class SimulatedDisk: Disk {
     private let visitor = Mutex(Visitor())
 
     private struct Visitor: Sendable {
-        var call: (@Sendable (RawPath) -> Void)?
+        var call: (@Sendable (RawPath) -> Int64)?
     }
 
     /// Without `keepsLog`, ``log`` stays empty. `seed` is for ``Faults/errorOneIn``.
@@ -63,12 +63,13 @@ package final class SimulatedDisk: Disk {
 
     package var hasPower: Bool { state.withLock { !$0.hasCrashed } }
 
-    /// Calls `body` before each operation on a name, with nothing held: a simulation lets other threads run there.
-    package func visit(_ body: @escaping @Sendable (RawPath) -> Void) { visitor.withLock { $0.call = body } }
+    /// Calls `body` before each operation on a name, with nothing held: a simulation lets other threads run there. It answers what time it is,
+    /// as ``now``.
+    package func visit(_ body: @escaping @Sendable (RawPath) -> Int64) { visitor.withLock { $0.call = body } }
 
     private func visited(_ path: RawPath) {
         let visitor = visitor.withLock { $0 }
-        visitor.call?(path)
+        if let now = visitor.call?(path) { self.now = now }
     }
 
     /// Bytes of all files.

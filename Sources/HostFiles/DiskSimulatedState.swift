@@ -8,14 +8,18 @@ struct SimulatedDiskState: Sendable {
         var bytes: [UInt8] = []
         var durableBytes: [UInt8] = []
         var pending: [Write] = []
-        var entries: [RawPath: Int] = [:]
+        var entries: [RawPath: Int] = [:] {
+            didSet { names = nil }
+        }
+        /// Those of the entries, in order, once somebody has asked.
+        var names: [RawPath]?
         var durableEntries: [RawPath: Int] = [:]
         var modifiedSeconds: Int64
         /// How often it was written to.
         var writes: UInt64 = 0
         /// Names it has, those that are durable, and open files: without any its bytes are gone.
-        var names = 0
-        var durableNames = 0
+        var nameCount = 0
+        var durableNameCount = 0
         var handles = 0
     }
 
@@ -48,11 +52,11 @@ struct SimulatedDiskState: Sendable {
     private var last: (path: [UInt8], node: Int)?
     /// Directories that somebody has taken.
     var locked: Set<Int> = []
-    private(set) var hasCrashed = false
+    var hasCrashed = false
     private let keepsLog: Bool
     private var random: SplitMix
     /// Of all files that have a name, or had one that is still durable.
-    private(set) var usedBytes = 0
+    var usedBytes = 0
 
     init(keepsLog: Bool, seed: UInt64) {
         self.keepsLog = keepsLog
@@ -97,12 +101,20 @@ struct SimulatedDiskState: Sendable {
     // MARK: Names
 
     mutating func lookUp(_ path: RawPath, _ what: String) throws(HostFilesError) -> Int? {
-        guard let slash = path.bytes.lastIndex(of: 0x2f), slash + 1 < path.bytes.count else { return try walk(path, what) }
-        let name = RawPath(bytes: Array(path.bytes[(slash + 1)...]))
-        if name == "." { return try walk(path, what) }
-        if let last, last.path.count == slash, path.bytes.isSame(as: last.path, upTo: slash) {
-            return nodes[last.node].entries[name]
-        }
+        guard let slash = SimulatedDiskState.lastSlash(path) else { return try walk(path, what) }
+        guard let directory = try directory(of: path, slash, what) else { return nil }
+        return nodes[directory].entries[RawPath(bytes: Array(path.bytes[(slash + 1)...]))]
+    }
+
+    /// The slash before the last name; nil where there is none, or the name is none.
+    private static func lastSlash(_ path: RawPath) -> Int? {
+        guard let slash = path.bytes.lastIndex(of: 0x2f), slash + 1 < path.bytes.count else { return nil }
+        return path.bytes.count == slash + 2 && path.bytes[slash + 1] == 0x2e ? nil : slash
+    }
+
+    /// The directory that the path names before that slash; nil where there is none.
+    private mutating func directory(of path: RawPath, _ slash: Int, _ what: String) throws(HostFilesError) -> Int? {
+        if let last, last.path.count == slash, path.bytes.isSame(as: last.path, upTo: slash) { return last.node }
         let parent = RawPath(bytes: Array(path.bytes[..<slash]))
         var directory = directories[parent]
         if directory == nil {
@@ -110,17 +122,17 @@ struct SimulatedDiskState: Sendable {
             if let directory, nodes[directory].isDirectory { directories[parent] = directory }
         }
         guard let directory else { return nil }
-        if nodes[directory].isDirectory { last = (parent.bytes, directory) }
         guard nodes[directory].isDirectory else { throw HostFilesError(.notADirectory, what, path: path) }
-        return nodes[directory].entries[name]
+        last = (parent.bytes, directory)
+        return directory
     }
 
-    private mutating func forgetDirectories() {
+    mutating func forgetDirectories() {
         directories = [:]
         last = nil
     }
 
-    private func walk(_ path: RawPath, _ what: String) throws(HostFilesError) -> Int? {
+    func walk(_ path: RawPath, _ what: String) throws(HostFilesError) -> Int? {
         var node = 0
         for name in path.components where name != "." {
             guard nodes[node].isDirectory else { throw HostFilesError(.notADirectory, what, path: path) }
@@ -143,11 +155,21 @@ struct SimulatedDiskState: Sendable {
     }
 
     mutating func names(_ path: RawPath) throws(HostFilesError) -> [RawPath] {
-        nodes[try directory(path, "list")].entries.keys.sorted()
+        let node = try directory(path, "list")
+        if let known = nodes[node].names { return known }
+        let names = nodes[node].entries.keys.sorted()
+        nodes[node].names = names
+        return names
     }
 
     private mutating func place(_ path: RawPath, _ what: String) throws(HostFilesError) -> Place {
-        Place(directory: try directory(path.parent, what), name: path.components.last ?? "")
+        guard let slash = SimulatedDiskState.lastSlash(path), slash > 0 else {
+            return Place(directory: try directory(path.parent, what), name: path.components.last ?? "")
+        }
+        guard let directory = try directory(of: path, slash, what) else {
+            throw HostFilesError(.notFound, what, path: path.parent)
+        }
+        return Place(directory: directory, name: RawPath(bytes: Array(path.bytes[(slash + 1)...])))
     }
 
     private mutating func change(_ places: [(place: Place, node: Int?)]) {
@@ -156,8 +178,8 @@ struct SimulatedDiskState: Sendable {
             if let before, nodes[before].isDirectory { forgetDirectories() }
             nodes[place.directory].entries[place.name] = node
             nodes[place.directory].modifiedSeconds = now
-            if let node { nodes[node].names += 1 }
-            if let before { nodes[before].names -= 1 }
+            if let node { nodes[node].nameCount += 1 }
+            if let before { nodes[before].nameCount -= 1 }
         }
         changes.append(Change(places: places))
     }
@@ -209,7 +231,7 @@ struct SimulatedDiskState: Sendable {
 
     /// Gives back the space of a file that nobody can reach any more.
     mutating func release(_ node: Int) {
-        guard nodes[node].names <= 0, nodes[node].durableNames <= 0, nodes[node].handles <= 0 else { return }
+        guard nodes[node].nameCount <= 0, nodes[node].durableNameCount <= 0, nodes[node].handles <= 0 else { return }
         setBytes(of: node, [])
         nodes[node].durableBytes = []
         nodes[node].pending = []
@@ -244,14 +266,14 @@ struct SimulatedDiskState: Sendable {
         changes = keep.reversed()
     }
 
-    private mutating func makeDurable(_ change: Change) {
+    mutating func makeDurable(_ change: Change) {
         var lessened: [Int] = []
         for (place, node) in change.places {
             let before = nodes[place.directory].durableEntries[place.name]
             nodes[place.directory].durableEntries[place.name] = node
-            if let node { nodes[node].durableNames += 1 }
+            if let node { nodes[node].durableNameCount += 1 }
             guard let before else { continue }
-            nodes[before].durableNames -= 1
+            nodes[before].durableNameCount -= 1
             lessened.append(before)
         }
         // A file that is renamed has no name in between.
@@ -296,7 +318,7 @@ struct SimulatedDiskState: Sendable {
         nodes[node].pending = []
     }
 
-    private static func apply(_ write: Write, to bytes: inout [UInt8]) {
+    static func apply(_ write: Write, to bytes: inout [UInt8]) {
         switch write {
         case .bytes(let offset, let new):
             if bytes.count == offset { return bytes += new }
@@ -306,62 +328,6 @@ struct SimulatedDiskState: Sendable {
             if size < bytes.count { bytes.removeLast(bytes.count - size) }
             bytes += [UInt8](repeating: 0, count: size - bytes.count)
         }
-    }
-
-    // MARK: Crash
-
-    mutating func restart(seed: UInt64) {
-        var random = SplitMix(state: seed)
-        var dropped: Set<Place> = []
-        for change in changes {
-            let follows = change.places.contains { dropped.contains($0.place) }
-            if follows || random.next() & 1 == 0 {
-                for (place, _) in change.places { dropped.insert(place) }
-            } else {
-                makeDurable(change)
-            }
-        }
-        changes = []
-        locked = []
-        forgetDirectories()
-        for index in nodes.indices {
-            nodes[index].entries = nodes[index].durableEntries
-            for write in nodes[index].pending { SimulatedDiskState.tear(write, &random, &nodes[index].durableBytes) }
-            nodes[index].bytes = nodes[index].durableBytes
-            nodes[index].pending = []
-            nodes[index].handles = 0
-            nodes[index].names = 0
-        }
-        for node in nodes { for child in node.entries.values { nodes[child].names += 1 } }
-        for index in nodes.indices {
-            nodes[index].durableNames = nodes[index].names
-            if index > 0 { release(index) }
-        }
-        usedBytes = nodes.reduce(0) { $0 + $1.bytes.count }
-        epoch += 1
-        hasCrashed = false
-        faults = SimulatedDisk.Faults()
-    }
-
-    /// Applies a write wholly, not at all, or sector by sector as it comes.
-    private static func tear(_ write: Write, _ random: inout SplitMix, _ bytes: inout [UInt8]) {
-        switch random.next() % 3 {
-        case 0: return
-        case 1: apply(write, to: &bytes)
-        default:
-            guard case .bytes(let offset, let new) = write else { return }
-            for start in stride(from: 0, to: new.count, by: 512) where random.next() & 1 == 0 {
-                apply(.bytes(offset + start, Array(new[start..<min(start + 512, new.count)])), to: &bytes)
-            }
-        }
-    }
-
-    func files(under path: RawPath) -> [(path: RawPath, bytes: [UInt8])] {
-        guard let found = try? walk(path, "list"), case let node = found else { return [] }
-        if !nodes[node].isDirectory { return [(path, nodes[node].bytes)] }
-        var result: [(path: RawPath, bytes: [UInt8])] = []
-        for name in nodes[node].entries.keys.sorted() { result += files(under: path.appending(name)) }
-        return result
     }
 }
 

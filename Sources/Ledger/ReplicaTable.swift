@@ -70,6 +70,17 @@ package struct ReplicaTable: Sendable, Hashable {
         }
     }
 
+    /// Whether both say the same, but for when peers were last seen, and that within so many seconds.
+    package func saysNearly(_ other: ReplicaTable, within seconds: Int64) -> Bool {
+        replicas.count == other.replicas.count
+            && replicas.allSatisfy { device, replica in
+                guard var there = other.replicas[device] else { return false }
+                let apart = elapsed(since: replica.lastSeen, now: there.lastSeen)
+                if apart >= -seconds, apart <= seconds { there.lastSeen = replica.lastSeen }
+                return there == replica
+            }
+    }
+
     // MARK: On disk
 
     private static let name: RawPath = "replicas"

@@ -47,12 +47,19 @@ extension OwnerVault {
             if !isSettled { markStale() }
         }
         let outcome = try onVault { () throws(VaultError) in
+            let secondsBefore = try commitSecondsIfOwn(vault)
             let isNew = try vault.fileBytes(id) == nil
             let before = try recordBytes()
             let outcome = try vault.commit(
                 record: bytes, basedOn: commit.basedOn.map { [$0] }, replacing: commit.isReplacement, stubs: .none)
             change = try recordBytes() - before
-            if outcome == .committed, isNew { gate.withLock { $0.snapshots += 1 } }
+            guard outcome == .committed else { return outcome }
+            let seconds = try commitSecondsIfOwn(vault)
+            gate.withLock { gate in
+                if isNew { gate.snapshots += 1 }
+                // What is counted here already is no reason to count everything again.
+                if gate.commitSeconds == secondsBefore { gate.commitSeconds = seconds }
+            }
             return outcome
         }
         isSettled = true
@@ -65,6 +72,11 @@ extension OwnerVault {
             return .missing(packs: Array(packs.prefix(Limits.idsMax)), pages: Array(pages.prefix(Limits.idsMax)))
         case .rejected(let reason): return .rejected(reason.isEmpty ? "it may not stand in this vault" : reason)
         }
+    }
+
+    /// Of other vaults nobody asks.
+    private func commitSecondsIfOwn(_ vault: Vault) throws(VaultError) -> Int64 {
+        owner == shared.own ? try vault.commitSeconds() : 0
     }
 
     /// A draft that is left behind goes after a day.

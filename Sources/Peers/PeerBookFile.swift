@@ -26,6 +26,9 @@ package final class PeerBookFile: Sendable {
         return try locked { () throws(PeerBookError) in try load(mending: true, &faults) }
     }
 
+    /// Marks of its two files: others, once anybody has written to them.
+    package var marks: [UInt64?] { file.copies.map { (try? disk.status($0))?.changeMark } }
+
     /// Changes the book as one step, as others see it: nothing is written when `body` throws, and when this returns, the change is
     /// durable. `body` may run only once, with the book as it is, and should be quick.
     package func change<R>(_ body: (inout PeerBook) throws(PeerBookError) -> R) throws(PeerBookError) -> R {

@@ -24,10 +24,15 @@ package struct Candidate: Hashable, Sendable {
 package func placementSet(
     publisher: DeviceID, wantedBytes: UInt64, replicas: Int, candidates: [Candidate]
 ) -> [DeviceID] {
+    placementSet(wantedBytes: wantedBytes, replicas: replicas, ranked: ranked(candidates, key: publisher.value))
+}
+
+/// The same of candidates in the publisher's order.
+private func placementSet(wantedBytes: UInt64, replicas: Int, ranked: [Candidate]) -> [DeviceID] {
     precondition(replicas > 0)
     var chosen: [DeviceID] = []
     var held = 0.0
-    for candidate in ranked(candidates, key: publisher.value) {
+    for candidate in ranked {
         if chosen.count >= replicas, held >= Double(replicas) * Double(wantedBytes) { break }
         chosen.append(candidate.id)
         held += Double(min(candidate.grantedBytes, wantedBytes))
@@ -41,14 +46,24 @@ package func placementSet(
 package func keepers(
     publisher: DeviceID, wantedBytes: UInt64, replicas: Int, able: [Candidate], damaged: Set<DeviceID>
 ) -> [DeviceID] {
+    keepers(wantedBytes: wantedBytes, replicas: replicas, able: ranked(able, key: publisher.value), damaged: damaged)
+}
+
+/// The same of candidates in the publisher's order.
+private func keepers(wantedBytes: UInt64, replicas: Int, able: [Candidate], damaged: Set<DeviceID>) -> [DeviceID] {
     func choose(_ candidates: [Candidate]) -> [DeviceID] {
-        Array(
-            placementSet(publisher: publisher, wantedBytes: wantedBytes, replicas: replicas, candidates: candidates)
-                .prefix(replicas))
+        Array(placementSet(wantedBytes: wantedBytes, replicas: replicas, ranked: candidates).prefix(replicas))
     }
     let first = choose(able.filter { !damaged.contains($0.id) })
     let place = Set(choose(able))
     return first + able.map(\.id).filter { damaged.contains($0) && (first.count < replicas || place.contains($0)) }
+}
+
+/// A publisher's candidates, best first, of which each keeps its place whichever of the others are asked about.
+package struct PlacementOrder: Sendable {
+    fileprivate let candidates: [Candidate]
+
+    package init(_ candidates: [Candidate], publisher: DeviceID) { self.candidates = ranked(candidates, key: publisher.value) }
 }
 
 /// What of a publisher's snapshots one node is to hold: those that are to be on at least so many nodes.
@@ -62,19 +77,17 @@ package struct PlacedShare: Sendable, Hashable {
     /// Whoever can hold `wantedBytes`, all of them, comes first; with too few of those, others hold the oldest ones. One that has lost
     /// something, and does not mend it, keeps its place, and another takes over beside it. `full` are those without room.
     package init?(
-        of node: DeviceID, publisher: DeviceID, wantedBytes: UInt64, largest: Int, candidates: [Candidate],
-        full: Set<DeviceID>, damaged: Set<DeviceID>
+        of node: DeviceID, wantedBytes: UInt64, largest: Int, order: PlacementOrder, full: Set<DeviceID>, damaged: Set<DeviceID>
     ) {
-        let able = candidates.filter { $0.grantedBytes >= wantedBytes && !full.contains($0.id) }
-        let rest = candidates.filter { !able.contains($0) }
+        func isAble(_ candidate: Candidate) -> Bool { candidate.grantedBytes >= wantedBytes && !full.contains(candidate.id) }
+        let able = order.candidates.filter { isAble($0) }
+        let rest = order.candidates.filter { !isAble($0) }
         func holds(_ replicas: Int) -> Bool {
-            let first = keepers(
-                publisher: publisher, wantedBytes: wantedBytes, replicas: replicas, able: able, damaged: damaged)
+            let first = keepers(wantedBytes: wantedBytes, replicas: replicas, able: able, damaged: damaged)
             if first.contains(node) { return true }
             let missing = replicas - first.count { !damaged.contains($0) }
             guard missing > 0, !rest.isEmpty else { return false }
-            let others = placementSet(
-                publisher: publisher, wantedBytes: wantedBytes, replicas: missing, candidates: rest)
+            let others = placementSet(wantedBytes: wantedBytes, replicas: missing, ranked: rest)
             return others.prefix(missing).contains(node)
         }
         guard let least = (1...max(1, largest)).first(where: holds) else { return nil }

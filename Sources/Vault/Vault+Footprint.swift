@@ -27,8 +27,8 @@ extension Vault {
             if folder == root {
                 if name == Vault.reserveName { kept = bytes }
             } else if folder == snapshotsFolder {
-                if SnapshotID(hex: name.text) != nil { footprint.snapshots += 1 }
-            } else if let id = PackID(hex: name.text), folder == home(.pack(id)).parent {
+                if SnapshotID(hex: name) != nil { footprint.snapshots += 1 }
+            } else if let id = PackID(hex: name), folder == home(.pack(id)).parent {
                 footprint.packs += 1
             }
         }

@@ -23,7 +23,7 @@ extension Vault {
             let path = packsFolder.appending(folder)
             guard hexadecimalBytes(folder.text)?.count == 1 else { continue }
             for name in try files("list", path, { () throws(HostFilesError) in try disk.list(path) }) {
-                guard let id = PackID(hex: name.text), home(.pack(id)) == path.appending(name) else { continue }
+                guard let id = PackID(hex: name), home(.pack(id)) == path.appending(name) else { continue }
                 try body(id)
             }
         }
@@ -118,7 +118,7 @@ extension Vault {
     /// The committed snapshots, sorted by id.
     package func snapshots() throws(VaultError) -> [SnapshotID] {
         try files("list", snapshotsFolder) { () throws(HostFilesError) in
-            try disk.list(snapshotsFolder).compactMap { SnapshotID(hex: $0.text) }
+            try disk.list(snapshotsFolder).compactMap { SnapshotID(hex: $0) }
         }
     }
 

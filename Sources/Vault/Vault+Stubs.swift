@@ -52,7 +52,7 @@ extension Vault {
             let path = stubsFolder.appending(folder)
             guard hexadecimalBytes(folder.text)?.count == 1 else { continue }
             for name in try names(in: path) {
-                guard let id = PackID(hex: name.text), home(.stub(id)) == path.appending(name) else { continue }
+                guard let id = PackID(hex: name), home(.stub(id)) == path.appending(name) else { continue }
                 try body(id)
             }
         }

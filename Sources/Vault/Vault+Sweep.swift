@@ -70,7 +70,7 @@ extension Vault {
         var stored: [Stored] = []
         try forEachPack { id throws(VaultError) in stored.append(.pack(id)) }
         for name in try files("list", pagesFolder, { () throws(HostFilesError) in try disk.list(pagesFolder) }) {
-            if let id = PageID(hex: name.text) { stored.append(.page(id)) }
+            if let id = PageID(hex: name) { stored.append(.page(id)) }
         }
         try forEachStub { id throws(VaultError) in stored.append(.stub(id)) }
         return stored

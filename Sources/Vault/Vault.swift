@@ -51,7 +51,7 @@ package final class Vault: Sendable {
     /// The owners that have a vault under `directory`.
     package static func owners(disk: any Disk, directory: RawPath) throws(HostFilesError) -> [OwnerID] {
         guard try disk.status(directory) != nil else { return [] }
-        return try disk.list(directory).compactMap { OwnerID(hex: $0.text) }
+        return try disk.list(directory).compactMap { OwnerID(hex: $0) }
     }
 
     /// Made with the first stub: most vaults have none.

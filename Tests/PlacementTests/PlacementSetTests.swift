@@ -125,8 +125,8 @@ struct PlacementSetTests {
             Set(
                 all.map(\.id).filter { node in
                     PlacedShare(
-                        of: node, publisher: publisher, wantedBytes: 700, largest: largest, candidates: all, full: full,
-                        damaged: damaged)?.holds(replicas: replicas) == true
+                        of: node, wantedBytes: 700, largest: largest, order: PlacementOrder(all, publisher: publisher),
+                        full: full, damaged: damaged)?.holds(replicas: replicas) == true
                 })
         }
         let usable = all.filter { $0.grantedBytes > 0 }.count

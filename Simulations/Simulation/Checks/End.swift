@@ -86,21 +86,21 @@ extension Swarm {
     /// as one does that was replaced by a new one, and two more.
     func converge() {
         var open: (unprotected: String?, forgotten: String?, claim: String?) = (nil, nil, nil)
-        for _ in 0..<64 {
+        let steps = 64
+        for step in 1...steps {
             turns.sleep(until: turns.now + 6 * 3600 * Swarm.second)
-            let unprotected = unprotected()
+            open = (unprotected(), nil, nil)
+            // While something is not protected, the others are looked at only to say at the end what is not well.
+            guard open.unprotected == nil || step == steps else { continue }
             moment = Moment()
-            open = (
-                unprotected, machines.lazy.compactMap { self.forgottenSnapshot(on: $0) }.first,
-                machines.lazy.compactMap { self.falseClaims($0, isEnd: true).first }.first
-            )
+            open.forgotten = machines.lazy.compactMap { self.forgottenSnapshot(on: $0) }.first
+            open.claim = machines.lazy.compactMap { self.falseClaims($0, isEnd: true).first }.first
             moment = nil
-            if open == (nil, nil, nil) {
-                // Nobody has been told of what these have lost; by now it was found out.
-                for machine in machines where damagedAt[machine.index] != nil && hidesLosses(machine) { mend(machine) }
-                count("looked for what is forgotten")
-                return count("converged")
-            }
+            guard open == (nil, nil, nil) else { continue }
+            // Nobody has been told of what these have lost; by now it was found out.
+            for machine in machines where damagedAt[machine.index] != nil && hidesLosses(machine) { mend(machine) }
+            count("looked for what is forgotten")
+            return count("converged")
         }
         if let reason = open.unprotected { violated("everything is protected again", reason) }
         if let place = open.forgotten { violated("what is forgotten is gone", place) }

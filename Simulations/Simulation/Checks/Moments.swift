@@ -41,7 +41,8 @@ extension Swarm {
 
     /// Every pack that a committed snapshot needs is there.
     private func checkCommitted(_ machine: Machine) {
-        for owner in owners {
+        let there = Set((try? Vault.owners(disk: machine.disk, directory: "/home/vault")) ?? [])
+        for owner in owners where there.contains(owner.id) {
             guard let vault = vault(of: owner.id, on: machine), let ids = try? vault.snapshots() else { continue }
             for id in ids {
                 guard let missing = find(machine, owner.id, id, vault)?.missing, !missing.isEmpty else { continue }

@@ -39,7 +39,11 @@ package final class Machine: @unchecked Sendable {
     /// A backup or another command is at work.
     package var commands = 0
     /// How long one of its vaults' operations may take, in nanoseconds; 0 for no time at all.
-    package var slownessNanoseconds: UInt64 = 0
+    package var slownessNanoseconds: UInt64 {
+        get { slowness.nanoseconds }
+        set { slowness.nanoseconds = newValue }
+    }
+    private let slowness = Slowness()
     /// Threads that did not end when they had to, by name.
     package private(set) var stuck: [String] = []
     /// How long a node that is stopped may take to end.
@@ -67,15 +71,13 @@ package final class Machine: @unchecked Sendable {
     /// Files have the time of the machine's clock; and between two operations in its vaults other threads of the machine may run. Not so
     /// elsewhere, where locks are held meanwhile.
     private func letOthersIn() {
-        disk.visit { [turns, index, weak disk, weak self] path in
-            disk?.now = turns.clockSeconds(of: index)
-            guard path.bytes.starts(with: Machine.vaults) else { return }
-            if let slowness = self?.slownessNanoseconds, slowness > 0 { turns.mayDawdle(on: index, upTo: slowness) }
+        disk.visit { [turns, index, slowness] path in
+            guard path.isInVault else { return turns.clockSeconds(of: index) }
+            if slowness.nanoseconds > 0 { turns.mayDawdle(on: index, upTo: slowness.nanoseconds) }
             turns.mayPreempt(on: index)
+            return turns.clockSeconds(of: index)
         }
     }
-
-    private static let vaults = Array("/home/vault/".utf8)
 
     static func address(of index: MachineIndex) -> PeerAddress {
         PeerAddress(host: "10.0.\(index / 250).\(index % 250 + 1)", port: 4747)
@@ -219,6 +221,20 @@ package final class Machine: @unchecked Sendable {
 
     /// Lets the node take over a book that a command has changed.
     package func reloadBook() { if let core { run { core.reloadBook() } } }
+}
+
+/// Apart from the machine, so that its disk can ask without keeping it.
+private final class Slowness: @unchecked Sendable {
+    // SAFETY: touched by the thread that has the turn alone.
+    var nanoseconds: UInt64 = 0
+}
+
+extension RawPath {
+    private static let vaults = Array("/home/vault/".utf8)
+
+    fileprivate var isInVault: Bool {
+        bytes.count > RawPath.vaults.count && bytes[6] == 0x76 && bytes.starts(with: RawPath.vaults)
+    }
 }
 
 /// What a thread brought, for the one that waits.

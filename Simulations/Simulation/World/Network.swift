@@ -50,6 +50,8 @@ package final class Network: @unchecked Sendable {
     private var nodes: [MachineIndex: any NetworkNode] = [:]
     private var cut: [Way: Int] = [:]
     private var connections: [Connection] = []
+    /// The same by each of the machines that they join.
+    private var connectionsOf: [MachineIndex: [Connection]] = [:]
     package private(set) var made = 0
     /// Machines that speak a later version of the protocol than all others: their first bytes say so.
     package var otherVersions: Set<MachineIndex> = []
@@ -88,18 +90,20 @@ package final class Network: @unchecked Sendable {
     /// The node is gone: its own ends learn it at once, the others in time.
     package func remove(_ machine: MachineIndex) {
         nodes[machine] = nil
-        for connection in connections {
+        for connection in connectionsOf[machine] ?? [] {
             for (index, end) in connection.ends.enumerated() where end.machine == machine {
                 end.die()
                 expectSilence(connection.ends[1 - index])
             }
         }
-        connections.removeAll(where: \.isOver)
+        forgetEnded(of: machine)
     }
 
     /// The machine slept: its sessions end, as the shell's detector has it.
     package func resumed(_ machine: MachineIndex) {
-        for connection in connections { for end in connection.ends where end.machine == machine { end.handle(.resumed) } }
+        for connection in connectionsOf[machine] ?? [] {
+            for end in connection.ends where end.machine == machine { end.handle(.resumed) }
+        }
     }
 
     /// Sessions that stand, between whomever.
@@ -109,7 +113,7 @@ package final class Network: @unchecked Sendable {
 
     /// Ends of the sessions of a machine's node with a node, the oldest first. Those of commands are none.
     func sessions(_ machine: MachineIndex, _ peer: Bytes32) -> [WireEnd] {
-        connections.compactMap { connection in
+        (connectionsOf[machine] ?? []).compactMap { connection in
             guard let end = connection.ends.first(where: { $0.machine == machine }), end.isReady, !end.isOver,
                 end.peer.agreementKey == peer, !connection.ends.contains(where: \.isOfCommand)
             else { return nil }
@@ -178,12 +182,20 @@ package final class Network: @unchecked Sendable {
             }
             ready(result)
         }
-        connections.removeAll(where: \.isOver)
-        connections.append(Connection(a, b))
+        for index in Set([node.machine, machine]) { forgetEnded(of: index) }
+        let connection = Connection(a, b)
+        connections.append(connection)
+        for index in Set([node.machine, machine]) { connectionsOf[index, default: []].append(connection) }
         turns.after(b.due(after: delay(0)), on: b.machine) { b.handle(.connected) }
         a.handle(.connected)
         // Whoever never gets to hello is given up.
         for end in [a, b] { turns.after(12_000_000_000, on: end.machine) { if !end.isReady { end.hearNothing() } } }
+    }
+
+    private func forgetEnded(of machine: MachineIndex) {
+        guard connectionsOf[machine]?.contains(where: \.isOver) == true else { return }
+        connectionsOf[machine]?.removeAll(where: \.isOver)
+        connections.removeAll(where: \.isOver)
     }
 
     private func delay(_ byteCount: Int) -> UInt64 {
