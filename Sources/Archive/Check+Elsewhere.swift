@@ -54,4 +54,28 @@ extension ArchiveStore {
             } catch { throw ArchiveError(.storage, "look up a chunk", "\(error)") }
         }
     }
+
+    /// Adds to `losses` the packs that were with peers only: those that nobody had now, and those of before that were not asked for.
+    func noteElsewhere(
+        _ evidence: PackEvidence, _ known: KnownLosses, _ scrub: ScrubReport, repair: Bool, _ losses: inout KnownLosses
+    ) throws(ArchiveError) {
+        // Without its stub a pack is one that is missing.
+        for pack in evidence.lost { losses.packs[pack] = repair ? .missing : .elsewhere }
+        let read = Set(scrub.elsewhereToRead).subtracting(evidence.unknown)
+        for (pack, kind) in known.packs where kind == .elsewhere && !read.contains(pack) {
+            do throws(VaultError) { if try vault.isElsewhere(pack) { losses.packs[pack] = .elsewhere } } catch {
+                throw ArchiveError(.storage, "look for a pack", "\(error)")
+            }
+        }
+    }
+}
+
+extension KnownLosses {
+    /// Of this device's vault, as a check has found them.
+    init(_ scrub: ScrubReport) {
+        self.init()
+        for pack in scrub.damagedPacks { packs[pack.id] = .damaged }
+        for pack in scrub.missingPacks { packs[pack] = .missing }
+        if !scrub.lostPages.isEmpty { snapshots = Set(scrub.incompleteSnapshots) }
+    }
 }

@@ -20,6 +20,9 @@ extension ArchiveStore {
         var report = CheckReport()
         var scrub: ScrubReport
         let seed = Bytes32.random().words.0
+        // What was found before is looked at each time, so that it is known when it is whole again.
+        let known = KnownLosses.read(disk, directory: ledgerDirectory)
+        let besides = Set(known.packs.keys)
         let goesOn: (ScrubReport) -> Bool = { scrub in
             progress.totalFiles.store(scrub.packsToRead + scrub.elsewhereToRead.count, ordering: .relaxed)
             progress.files.store(scrub.packsRead, ordering: .relaxed)
@@ -27,7 +30,8 @@ extension ArchiveStore {
             return !progress.isStopping
         }
         do {
-            scrub = try vault.scrub(readData: readDataFraction, seed: seed, repair: repair, goesOn: goesOn)
+            scrub = try vault.scrub(
+                readData: readDataFraction, seed: seed, besides: besides, repair: repair, goesOn: goesOn)
             var asked = VaultLosses()
             // What a page that has come back names may be lost too: as long as something else is missing each time.
             while repair, case let losses = VaultLosses(scrub), !losses.isEmpty, losses != asked {
@@ -36,7 +40,8 @@ extension ArchiveStore {
                 guard !fetched.isEmpty else { break }
                 report.repaired += fetched
                 let repairedFiles = scrub.repairedFiles
-                scrub = try vault.scrub(readData: readDataFraction, seed: seed, repair: true, goesOn: goesOn)
+                scrub = try vault.scrub(
+                    readData: readDataFraction, seed: seed, besides: besides, repair: true, goesOn: goesOn)
                 scrub.repairedFiles += repairedFiles
             }
         } catch {
@@ -46,13 +51,13 @@ extension ArchiveStore {
         report.packs = scrub.packs
         report.elsewherePacks = scrub.elsewhere
         report.bytesRead = scrub.bytesRead
-        let mended = "\(scrub.damagedFiles) damaged file(s)"
         if repair {
             if scrub.repairedFiles > 0 {
                 report.repaired.append("\(scrub.repairedFiles) damaged file(s) of the vault were rebuilt")
             }
-        } else if scrub.damagedFiles > 0 {
-            report.repairable.append("\(mended) in the vault; `check --repair` rebuilds what parity can")
+        } else if scrub.mendableFiles > 0 {
+            report.repairable.append(
+                "\(scrub.mendableFiles) damaged file(s) in the vault: `check --repair` rebuilds them from parity")
         }
         for id in scrub.lostSnapshots {
             report.lost.append(
@@ -65,6 +70,7 @@ extension ArchiveStore {
         var lost = LostData()
         for pack in scrub.damagedPacks { try noteLost(pack, &lost) }
         try readElsewhere(scrub.elsewhereToRead, by: witness, repair: repair, progress, &lost, &report)
+        var losses = KnownLosses()
         let mayRevise = identity.owner != nil && identity.certificate.permissions.contains(.forget)
         if scrub.isHurt, repair, !peersMayHold, mayRevise {
             let lists = try replaceLostPacks(
@@ -76,8 +82,13 @@ extension ArchiveStore {
                 if mayRevise { try leaveOutUnneeded(&scrub, progress, &report) }
             }
             reportLosses(scrub, mayBeWithPeers: repair && peersMayHold, &report)
+            losses = KnownLosses(scrub)
         }
-        try checkSnapshots(lost, knownLost: Set(scrub.lostSnapshots), progress, &report)
+        try noteElsewhere(report.evidence, known, scrub, repair: repair, &losses)
+        losses.snapshots.formUnion(
+            try checkSnapshots(lost, knownLost: Set(scrub.lostSnapshots), progress, &report))
+        // On a disk that takes no writes, what was found is in the report.
+        try? losses.write(disk, directory: ledgerDirectory)
         report.seconds = (ContinuousClock.now - started) / .seconds(1)
         return report
     }
@@ -139,11 +150,13 @@ extension ArchiveStore {
         }
     }
 
-    /// Every chunk that a snapshot needs must be in some pack. A snapshot that lacks one is walked again for the paths.
+    /// Every chunk that a snapshot needs must be in some pack. A snapshot that lacks one is walked again for the paths. Returns those that
+    /// lack any.
     private func checkSnapshots(
         _ lost: LostData, knownLost: Set<SnapshotID>, _ progress: Progress, _ report: inout CheckReport
-    ) throws(ArchiveError) {
-        guard identity.owner != nil else { return }
+    ) throws(ArchiveError) -> [SnapshotID] {
+        guard identity.owner != nil else { return [] }
+        var hurt: [SnapshotID] = []
         let reachable = try Reachability(source: chunkSource(), progress: progress)
         let ids: [SnapshotID]
         do { ids = try vault.snapshots() } catch { throw ArchiveError(.storage, "list the snapshots", "\(error)") }
@@ -161,9 +174,11 @@ extension ArchiveStore {
                 try reachable.visit(stream: contents.problems, present)
             } catch {
                 guard error.code == .damaged else { throw error }
+                hurt.append(id)
                 try reportLostPaths(id, contents, lost, progress, &report)
             }
         }
+        return hurt
     }
 
     private func isStored(_ key: ChunkKey, _ lost: LostData) throws(ArchiveError) -> Bool {

@@ -75,15 +75,18 @@ extension Node {
         if !catalog.damaged.isEmpty {
             status.warnings.append("\(describeCount(catalog.damaged.count, "snapshot")) cannot be read; run `check --repair`")
         }
+        let losses = try losses(of: all)
+        if let warning = losses.warning { status.warnings.append(warning) }
         status.warnings += standing.warnings(hasBackups: usage.packs > 0, unprotected: spread.unprotected)
         if let free, free < 1 << 30 { status.warnings.append("less than 1 GiB is free where the vault is") }
         let isProtected = !all.isEmpty && spread.unprotected == 0
-        status.json = json(all.count, last, usage, free, standing.members(isProtected: isProtected), next, sets, status.warnings)
+        status.json = json(
+            all.count, last, losses, usage, free, standing.members(isProtected: isProtected), next, sets, status.warnings)
         return status
     }
 
     private func json(
-        _ count: Int, _ last: SnapshotSummary?, _ usage: VaultUsage, _ free: Int?,
+        _ count: Int, _ last: SnapshotSummary?, _ losses: SnapshotLosses, _ usage: VaultUsage, _ free: Int?,
         _ standing: [(key: String, value: JSON)], _ next: Int64?, _ sets: [SourceStanding],
         _ warnings: [String]
     ) -> JSON {
@@ -103,11 +106,13 @@ extension Node {
         members += pathsMembers(configuration.sourceSets.flatMap(\.paths), key: "sources")
         add("source_sets", .array(sets.map { $0.json(configuration) }))
         let counts = replicaCounts(now: currentTime())
-        add("last_backup", last.map { $0.json(counts[$0]) } ?? .null)
+        add("last_backup", last.map { $0.json(counts[$0], isIncomplete: losses.hurts($0)) } ?? .null)
         add("next_backup", next.map { .string(timestampText($0)) } ?? .null)
         add("snapshots", keys.isWriteOnly ? .null : .int(count))
         add("packs", .int(usage.packs))
         add("packs_with_peers_only", .int(usage.stubs))
+        add("packs_lost", .int(losses.packs))
+        add("snapshots_incomplete", keys.isWriteOnly ? .null : .int(losses.snapshots.count))
         add("stored_bytes", .int(usage.packBytes))
         add("free_bytes", free.map { .int($0) } ?? .null)
         members += standing

@@ -24,14 +24,15 @@ extension BackupReport {
 }
 
 extension SnapshotSummary {
-    package func json(_ replicas: ReplicaCount) -> JSON {
+    /// `isIncomplete` tells that something which it needs is known to be lost.
+    package func json(_ replicas: ReplicaCount, isIncomplete: Bool) -> JSON {
         .object(
             [member("id", .string(id.hex)), member("time", .string(timestampText(time))), member("host", .string(host))]
                 + pathsMembers(paths)
                 + [
                     member("tags", .array(tags.map { .string($0) })), member("files", .int(files)),
                     member("dirs", .int(directories)), member("bytes", .int(bytes)), member("errors", .int(errorCount)),
-                    member("device", .string(device.hex)),
+                    member("device", .string(device.hex)), member("incomplete", .bool(isIncomplete)),
                 ] + replicas.members)
     }
 }

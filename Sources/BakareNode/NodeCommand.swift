@@ -68,6 +68,12 @@ struct Session {
         home = try Home.locate(
             home: options.home.map { RawPath(argument: $0) }, configuration: options.config.map { RawPath(argument: $0) },
             environment: environment)
+        // By way of links, as all else goes.
+        do throws(HostFilesError) { _ = try home.disk.status(home.directory.appending(".")) } catch {
+            guard error.code == .notADirectory else { return }
+            throw NodeError(
+                .usage, "open the home", "that is a file, and no folder; name another with --home", path: home.directory)
+        }
     }
 
     /// A line of result for people: not with `--json`.
@@ -89,6 +95,9 @@ struct Session {
 
     /// The configuration. A command that writes stops at a wrong one, one that only reads goes on with a warning.
     func configuration(writing: Bool) throws(NodeError) -> Configuration {
+        if options.config != nil, (try? home.disk.status(home.configurationFile)) == .some(nil) {
+            throw NodeError(.usage, "--config", "there is no such file", path: home.configurationFile)
+        }
         let loaded = home.loadConfiguration()
         if writing { return try home.requireSound(loaded) }
         for problem in loaded.problems { warn("\(problem)") }

@@ -1,6 +1,7 @@
 package import BackupFormat
 internal import BackupNode
 internal import HostFiles
+internal import Ledger
 internal import PeerProtocol
 internal import Peers
 internal import Replication
@@ -17,8 +18,8 @@ package struct DailyScrub {
 
     package init(_ core: DaemonCore) { self.core = core }
 
-    /// Its first byte is the share that is next; then come the packs that are known to be beyond repair, 32 bytes each, which are looked at
-    /// each time. Its time of change is when the last share was done.
+    /// Its first byte is the share that is next; then come the packs of others that are known to be beyond repair, 32 bytes each, which are
+    /// looked at each time, as are the own ones that ``KnownLosses`` has. Its time of change is when the last share was done.
     private var marker: RawPath { core.home.ledgerDirectory.appending("scrubbed") }
     private static let knownMax = 4096
 
@@ -28,26 +29,39 @@ package struct DailyScrub {
         guard core.isDayOver(since: marker), SystemConditions.isOnBattery() != true else { return }
         let before = ((try? core.home.disk.readFile(marker, limit: 1 + DailyScrub.knownMax * Bytes32.count)) ?? nil) ?? []
         let share = Int(before.first ?? 0) % DailyScrub.shares
-        let known = Set(identifiers(Array(before.dropFirst())).map { PackID($0) })
-        let found = run(share: share, besides: known) { nanoseconds in
+        let others = Set(identifiers(Array(before.dropFirst())).map { PackID($0) })
+        let own = KnownLosses.read(core.home.disk, directory: core.home.ledgerDirectory).damaged
+        let found = run(share: share, besides: others.union(own)) { nanoseconds in
             core.rest(milliseconds: Int(min(nanoseconds / 1_000_000 * DailyScrub.restFactor, DailyScrub.restMaxMilliseconds)))
         }
+        remember(found.beyondRepair, isComplete: found.isComplete)
         guard found.isComplete else { return }
         let next =
-            [UInt8((share + 1) % DailyScrub.shares)] + found.beyondRepair.prefix(DailyScrub.knownMax).flatMap { $0.value.bytes }
+            [UInt8((share + 1) % DailyScrub.shares)] + found.ofOthers.prefix(DailyScrub.knownMax).flatMap { $0.value.bytes }
         // Where it cannot be written, the same share comes again.
         try? core.home.disk.replaceFile(marker, with: next)
     }
 
-    /// Reads a share, and the packs `besides`. Returns whether all was read, and what is beyond repair and did not come back. `rest` is called
-    /// between two packs with the nanoseconds that the last one took.
+    /// Commands show it. All that was known before was looked at, if it was not stopped.
+    private func remember(_ packs: [PackID], isComplete: Bool) {
+        let (disk, folder) = (core.home.disk, core.home.ledgerDirectory)
+        var losses = KnownLosses.read(disk, directory: folder)
+        if isComplete { losses.packs = losses.packs.filter { $0.value != .damaged } }
+        for pack in packs { losses.packs[pack] = .damaged }
+        // Where it cannot be written, it is found again.
+        try? losses.write(disk, directory: folder)
+    }
+
+    /// Reads a share, and the packs `besides`. Returns whether all was read, what is beyond repair and did not come back, and what is of
+    /// others. `rest` is called between two packs with the nanoseconds that the last one took.
     @discardableResult
     package func run(
         share: Int, besides: Set<PackID> = [], rest: (UInt64) -> Void
-    ) -> (isComplete: Bool, beyondRepair: [PackID]) {
-        guard let owners = try? core.service.owners() else { return (false, []) }
+    ) -> (isComplete: Bool, beyondRepair: [PackID], ofOthers: [PackID]) {
+        guard let owners = try? core.service.owners() else { return (false, [], []) }
         var isComplete = true
         var beyondRepair: [PackID] = []
+        var ofOthers: [PackID] = []
         for owner in owners {
             let chosen: (PackID) -> Bool = { DailyScrub.share(of: $0) == share || besides.contains($0) }
             let found = core.service.scrub(owner, chosen: chosen) { nanoseconds in
@@ -64,10 +78,10 @@ package struct DailyScrub {
                 beyondRepair += bringBack(found.beyondRepair)
             } else {
                 tell(found.beyondRepair.count, of: owner)
-                beyondRepair += found.beyondRepair
+                ofOthers += found.beyondRepair
             }
         }
-        return (isComplete, beyondRepair)
+        return (isComplete, beyondRepair, ofOthers)
     }
 
     /// Ids are hashes, so that shares are even.

@@ -5,12 +5,12 @@ internal import HostFiles
 extension Vault {
     /// Checks that every committed snapshot has all it needs, and reads files whole to see that they are as written.
     ///
-    /// Records and pages are all read. Of the packs, the part `readData` (0 to 1), chosen by `seed`; the rest are only looked
-    /// for. With `repair`, damaged blocks are rewritten from parity, and what lies in the trash by mistake is brought back.
+    /// Records and pages are all read. Of the packs, the part `readData` (0 to 1), chosen by `seed`, and those of `besides`; the rest are
+    /// only looked for. With `repair`, damaged blocks are rewritten from parity, and what lies in the trash by mistake is brought back.
     /// What is beyond that is in the report, pack by pack, with the bytes that are lost. `goesOn` is shown the report as it grows, and
     /// says whether to go on: if not, `.interrupted` is thrown, and all that was mended so far stays mended.
     package func scrub(
-        readData: Double, seed: UInt64, repair: Bool, goesOn: (ScrubReport) -> Bool = { _ in true }
+        readData: Double, seed: UInt64, besides: Set<PackID> = [], repair: Bool, goesOn: (ScrubReport) -> Bool = { _ in true }
     ) throws(VaultError) -> ScrubReport {
         var report = ScrubReport()
         func pause() throws(VaultError) {
@@ -20,7 +20,8 @@ extension Vault {
         try pause()
         let packs = try scrubPages(pages, repair, &report)
         report.packs = packs.count
-        report.packsToRead = packs.reduce(0) { $0 + (isChosen($1, readData, seed) ? 1 : 0) }
+        let isChosen = { (pack: PackID) in self.isChosen(pack, readData, seed) || besides.contains(pack) }
+        report.packsToRead = packs.reduce(0) { $0 + (isChosen($1) ? 1 : 0) }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Limits.packBytesMax, alignment: 4096)
         defer { buffer.deallocate() }
         for pack in packs {
@@ -31,10 +32,10 @@ extension Vault {
                     continue
                 }
                 report.elsewhere += 1
-                if isChosen(pack, readData, seed) { report.elsewhereToRead.append(pack) }
+                if readData > 0, isChosen(pack) { report.elsewhereToRead.append(pack) }
                 continue
             }
-            guard isChosen(pack, readData, seed) else { continue }
+            guard isChosen(pack) else { continue }
             try scrub(pack, repair, buffer, &report)
         }
         try pause()
@@ -83,6 +84,7 @@ extension Vault {
         if found.wasDamaged {
             report.damagedFiles += 1
             if found.isWhole { report.repairedFiles += 1 }
+            if found.lost.isEmpty { report.mendableFiles += 1 }
         }
         return found
     }

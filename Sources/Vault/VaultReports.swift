@@ -64,6 +64,8 @@ package struct ScrubReport: Sendable, Equatable {
     package var bytesRead = 0
     /// Files with damaged blocks, and those of them that are whole again.
     package var damagedFiles = 0
+    /// Those of them that parity can rebuild, or has.
+    package var mendableFiles = 0
     package var repairedFiles = 0
     /// Packs and pages found in the trash though a snapshot references them; brought back.
     package var restored = 0

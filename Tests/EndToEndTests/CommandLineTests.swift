@@ -296,6 +296,22 @@ import Testing
         #expect(try home.run("snapshots").code == 0, "reading goes on")
     }
 
+    @Test("what is wrong with an argument is said with what is right")
+    func wrongArguments() throws {
+        let scratch = try Scratch()
+        try scratch.folder.write("file", "x")
+        let home = try Home.make(scratch.path("home"))
+        for (arguments, text) in [
+            (["check", "--read-data=500%"], "at most 100%"), (["forget", "--keep-daily", "x"], "a whole number"),
+            (["forget", "--keep-last=-1"], "a whole number"),
+            (["status", "--config", scratch.path("none.toml")], "no such file"),
+            (["status", "--home", scratch.path("file")], "that is a file, and no folder"),
+        ] {
+            let outcome = try home.run(arguments)
+            #expect(outcome.code == 64 && outcome.errorText.contains(text), "\(arguments): \(outcome.summary)")
+        }
+    }
+
     @Test("a path that is not there fails the backup and leaves no snapshot")
     func missingSource() throws {
         let scratch = try Scratch()

@@ -213,6 +213,14 @@ private struct DamageBench {
             try Data(random.bytes(try fileSize(largest))).write(to: URL(fileURLWithPath: largest))
         }
         let lost = ["first/large 1", "first/large 2"].map { scratch.path("source/" + $0) }
+        if how == "noise" {
+            // What parity cannot mend is not said to be mendable.
+            let found = try home.expect(1, ["check", "--read-data", "--json"]).object()
+            #expect((found["repairable"] as? [String])?.isEmpty == true && (found["lost"] as? [String])?.isEmpty == false)
+            // From then on it is known, and looked at without the flag.
+            let known = try home.expect(1, ["check", "--json"]).object()
+            #expect((known["lost"] as? [String])?.contains { $0.contains(lost[0]) } == true, "\(known)")
+        }
         for arguments in [["check", "--json"], ["check", "--read-data", "--repair", "--json"]] {
             if how == "noise" && arguments.count == 2 { continue }
             let check = try home.run(arguments)
@@ -228,6 +236,14 @@ private struct DamageBench {
             #expect(!report.contains { $0.contains("large 3") || $0.contains("small") || $0.contains("link") }, "\(report)")
         }
 
+        func incomplete() throws -> [Bool] {
+            try home.succeed("snapshots", "--json").array().compactMap { $0["incomplete"] as? Bool }
+        }
+        #expect(try incomplete() == [true, true])
+        let status = try home.succeed("status", "--json").object()
+        #expect(status["snapshots_incomplete"] as? Int == 2)
+        #expect((status["warnings"] as? [String])?.contains { $0.contains("2 snapshots lack") } == true, "\(status)")
+
         let restore = try home.run("restore", second, "--target", scratch.path("target"), "--json")
         #expect(restore.code == 3, "\(restore.summary)")
         let named = try (restore.object()["errors"] as? [[String: Any]] ?? []).compactMap { $0["path"] as? String }
@@ -240,6 +256,8 @@ private struct DamageBench {
 
         // The next backup notices, and reads those files again; with that, the old snapshots are whole too.
         let third = try home.backup(scratch.path("source"))
+        try home.succeed("check")
+        #expect(try incomplete() == [false, false, false])
         try home.restore(third, to: scratch.path("target 3"))
         #expect(state.differences(from: try TreeState(of: scratch.path("target 3") + scratch.path("source"))) == [])
     }

@@ -16,7 +16,9 @@ struct CheckCommand: NodeCommand {
             is no loss as long as others may have them.
             """)
 
-    @Option(help: ArgumentHelp("Also read the packs themselves; with =5%, so many of them.", valueName: "percent"))
+    @Option(
+        help: ArgumentHelp("Also read the packs themselves; with =5%, so many of them.", valueName: "percent"),
+        transform: Percentage.init)
     var readData: Percentage?
 
     @Flag(help: "Mend what is damaged.")
@@ -103,11 +105,14 @@ private func fetch(_ losses: VaultLosses, _ running: RunningNode?, _ progress: P
 }
 
 /// `5%` to `100%`, on the command line.
-struct Percentage: ExpressibleByArgument {
+struct Percentage {
     let fraction: Double
-    init?(argument: String) {
+
+    init(_ argument: String) throws {
         let digits = argument.hasSuffix("%") ? argument.dropLast() : argument[...]
-        guard let value = Double(digits), value > 0, value <= 100 else { return nil }
+        guard let value = Double(digits), value > 0, value <= 100 else {
+            throw ValidationError("a share of the packs is more than 0% and at most 100%, as in 5%")
+        }
         fraction = value / 100
     }
 }

@@ -16,12 +16,12 @@ struct ForgetCommand: NodeCommand {
     @Argument(help: "latest, latest~2, or the beginning of an id.")
     var snapshot: [String] = []
 
-    @Option(help: ArgumentHelp("The last so many.", valueName: "n")) var keepLast: Int?
-    @Option(help: ArgumentHelp("Of so many hours.", valueName: "n")) var keepHourly: Int?
-    @Option(help: ArgumentHelp("Of so many days.", valueName: "n")) var keepDaily: Int?
-    @Option(help: ArgumentHelp("Of so many weeks.", valueName: "n")) var keepWeekly: Int?
-    @Option(help: ArgumentHelp("Of so many months.", valueName: "n")) var keepMonthly: Int?
-    @Option(help: ArgumentHelp("Of so many years.", valueName: "n")) var keepYearly: Int?
+    @Option(help: ArgumentHelp("The last so many.", valueName: "n"), transform: snapshotCount) var keepLast: Int?
+    @Option(help: ArgumentHelp("Of so many hours.", valueName: "n"), transform: snapshotCount) var keepHourly: Int?
+    @Option(help: ArgumentHelp("Of so many days.", valueName: "n"), transform: snapshotCount) var keepDaily: Int?
+    @Option(help: ArgumentHelp("Of so many weeks.", valueName: "n"), transform: snapshotCount) var keepWeekly: Int?
+    @Option(help: ArgumentHelp("Of so many months.", valueName: "n"), transform: snapshotCount) var keepMonthly: Int?
+    @Option(help: ArgumentHelp("Of so many years.", valueName: "n"), transform: snapshotCount) var keepYearly: Int?
 
     @Option(help: ArgumentHelp("All at most this much older than the newest: 30d, 1y6m.", valueName: "span"))
     var keepWithin: CalendarSpan?
@@ -104,9 +104,6 @@ struct ForgetCommand: NodeCommand {
 
     private func policy() throws(NodeError) -> RetentionPolicy {
         let counts = [keepLast, keepHourly, keepDaily, keepWeekly, keepMonthly, keepYearly]
-        guard counts.allSatisfy({ $0.map { $0 >= 0 } ?? true }) else {
-            throw NodeError(.usage, "forget", "a number of snapshots to keep is not negative")
-        }
         var policy = RetentionPolicy()
         policy.last = keepLast ?? 0
         policy.hourly = keepHourly ?? 0
@@ -143,6 +140,14 @@ struct ForgetCommand: NodeCommand {
             "\(describeCount(count, "snapshot")) \(dryRun ? "would be removed" : "removed")"
                 + (count > 0 && !dryRun ? "; `sweep` frees the space" : ""))
     }
+}
+
+/// How many to keep, on the command line.
+private func snapshotCount(_ argument: String) throws -> Int {
+    guard let count = Int(argument), count >= 0 else {
+        throw ValidationError("how many to keep is a whole number, 0 or more, as in 7")
+    }
+    return count
 }
 
 extension CalendarSpan: ExpressibleByArgument {

@@ -10,7 +10,8 @@ struct PeersCommand: NodeCommand {
         discussion: """
             HOLDS is what the peer keeps for this node, of what it would keep at most; KEPT
             is what this node keeps for it. Nodes that are only announced on the network are
-            `discovered`: nothing is exchanged with them until they are paired.
+            `discovered`: nothing is exchanged with them until they are paired. Where names
+            repeat, the first digits of the fingerprint stand behind them (--verbose: all).
             """)
 
     @Flag(help: "Show it again every second, until Ctrl-C.")
@@ -61,11 +62,17 @@ struct PeersCommand: NodeCommand {
             default: return "\(passed / 86_400) days ago"
             }
         }
+        // Machines that were set up from one image have one name.
+        let times = Dictionary(peers.map { ($0.name, 1) }, uniquingKeysWith: +)
+        func name(_ peer: PeerReport) -> String {
+            guard times[peer.name] ?? 0 > 1, let digits = peer.fingerprint?.split(separator: " ").first else { return peer.name }
+            return "\(peer.name) (\(digits)…)"
+        }
         for peer in peers {
             let isKnown = peer.trust != .discovered
             let state = peer.isDamaged ? "damaged" : peer.isOnline ? "here" : "seen \(ago(peer.lastSeen))"
             table.add([
-                peer.name, String(peer.id.hex.prefix(8)), peer.trust.rawValue, state,
+                name(peer), String(peer.id.hex.prefix(8)), peer.trust.rawValue, state,
                 isKnown ? describeBytes(Int(clamping: peer.usedBytes)) : "-",
                 isKnown && peer.offeredBytes > 0 ? describeBytes(Int(clamping: peer.offeredBytes)) : "-",
                 peer.keptBytes.map { describeBytes(Int(clamping: $0)) } ?? "-", ago(peer.lastProven), peer.addresses.first ?? "",
@@ -74,7 +81,7 @@ struct PeersCommand: NodeCommand {
         for line in table.lines() { session.say(line) }
         guard global.verbose else { return }
         for peer in peers {
-            if let fingerprint = peer.fingerprint { session.say("\(peer.name)  \(fingerprint)") }
+            if let fingerprint = peer.fingerprint { session.say("\(name(peer))  \(fingerprint)") }
         }
     }
 }

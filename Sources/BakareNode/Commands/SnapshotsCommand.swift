@@ -18,7 +18,8 @@ struct SnapshotsCommand: NodeCommand {
         let node = try session.node(writing: false)
         let snapshots = try session.snapshots(of: node)
         let replicas = node.replicaCounts(now: currentTime())
-        session.answer(.array(snapshots.map { $0.json(replicas[$0]) }))
+        let losses = try node.losses(of: snapshots)
+        session.answer(.array(snapshots.map { $0.json(replicas[$0], isIncomplete: losses.hurts($0)) }))
         if snapshots.isEmpty {
             session.say("no snapshots yet; make one with `bakare-node backup PATH`")
             return .done
@@ -32,6 +33,7 @@ struct SnapshotsCommand: NodeCommand {
             var paths = snapshot.paths.map(\.description).joined(separator: " ")
             if !snapshot.tags.isEmpty { paths += "  [\(snapshot.tags.joined(separator: ","))]" }
             if snapshot.errorCount > 0 { paths += "  (\(describeCount(snapshot.errorCount, "file")) unread)" }
+            if losses.hurts(snapshot) { paths += "  (incomplete: `check` names what is lost)" }
             if snapshot.isFromTheFuture(now) { paths += "  (from the future: a clock was wrong)" }
             table.add([
                 String(snapshot.id.hex.prefix(8)), CalendarTime.local(snapshot.time).minuteText, snapshot.host,
