@@ -14,7 +14,7 @@ package struct PackStub: Hashable, Sendable {
     package init(packBytes: Int, header: [UInt8], tail: [UInt8], isProven: Bool) throws(FormatError) {
         guard packBytes <= Limits.packBytesMax, header.count == PackFrame.headerBytes,
             tail.count >= PackFrame.trailerBytes + PackFrame.footerOverheadBytes,
-            tail.count <= packBytes - PackFrame.headerBytes
+            tail.count <= min(packBytes - PackFrame.headerBytes, PackStub.tailBytesMax)
         else { throw FormatError(.outOfRange, "stub of a pack") }
         let kind = header.withUnsafeBytes { bytes in Result { () throws(FormatError) in try PackFrame.kind(ofHeader: bytes) } }
         _ = try kind.get()
@@ -47,9 +47,9 @@ package struct PackStub: Hashable, Sendable {
     package var chunkBytes: Int { packBytes - PackFrame.headerBytes - tail.count }
 
     /// The longest that a stub can be.
-    package static let encodedBytesMax =
-        headBytes + PackFrame.headerBytes + PackFrame.trailerBytes + PackFrame.footerOverheadBytes + 1
-        + Limits.packChunksMax * PackFrame.footerEntryBytes
+    package static let encodedBytesMax = headBytes + PackFrame.headerBytes + tailBytesMax
+    private static let tailBytesMax =
+        PackFrame.trailerBytes + PackFrame.footerOverheadBytes + 1 + Limits.packChunksMax * PackFrame.footerEntryBytes
     private static let headBytes = 14
 
     /// `bakareST`, version u8; 1 if it is proven, else 0; length of the pack u32; header 16; tail.

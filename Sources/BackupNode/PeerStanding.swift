@@ -50,7 +50,13 @@ struct PeerStanding {
 
     func warnings(hasBackups: Bool, unprotected: Int) -> [String] {
         var warnings: [String] = []
-        if hasBackups, persisters.allSatisfy({ $0.snapshots == 0 }) {
+        let unproven = persisters.filter { $0.snapshots > 0 && $0.lastProven == nil }
+        if hasBackups, !isRunning, !unproven.isEmpty, persisters.allSatisfy({ $0.lastProven == nil }) {
+            let says = unproven.count == 1 ? "says to have" : "say to have"
+            warnings.append(
+                "\(unproven.map(\.name).joined(separator: ", ")) \(says) these backups: it counts once `bakare-node start` has had it proven"
+            )
+        } else if hasBackups, persisters.allSatisfy({ $0.snapshots == 0 }) {
             warnings.append("not protected: no other node holds these backups")
         } else if unprotected > 0 {
             let fewer = targets.isEmpty ? "fewer than \(target) other nodes" : "fewer other nodes than `replicas` says"

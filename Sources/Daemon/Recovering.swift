@@ -4,6 +4,7 @@ package import BackupNode
 internal import Cryptography
 internal import Discovery
 internal import HostFiles
+internal import Ledger
 internal import NodeRuntime
 internal import PeerProtocol
 internal import Peers
@@ -46,11 +47,13 @@ extension Home {
             for address in addresses { search.ask([address]) }
             if discovers { try search.discover(keys, seconds: Home.discoverySeconds, progress) }
             guard !search.links.isEmpty else {
+                let unused = search.report.unused
                 throw NodeError(
                     .failed, "recover",
-                    "no peer that keeps something for this owner was found"
-                        + (search.report.unused.isEmpty ? "" : " (\(search.report.unused.joined(separator: "; ")))")
-                        + "; name one with --peer HOST:PORT")
+                    unused.isEmpty
+                        ? "no node answers on the local network; name one that keeps your backups with --peer HOST:PORT"
+                        : "nobody who was asked keeps backups of this owner: \(unused.joined(separator: "; ")). "
+                            + "See that `bakare-node start` runs there, or name another with --peer HOST:PORT")
             }
             return try search.bring(progress, bringsData: bringsData)
         }
@@ -103,8 +106,31 @@ private struct RecoverySearch {
             if !useful.contains(addresses) { useful.append(addresses) }
             if let certificate = connection.peer.certificate { try remember(certificate, addresses) }
         } catch {
-            report.unused.append("\(shown): \(error)")
+            let failure = error as? PeerProtocolError
+            // It names the address already.
+            report.unused.append(failure?.code == .unreached ? failure?.detail ?? shown : "\(shown): \(error)")
         }
+    }
+
+    /// Notes which peer says to have which snapshots, for `status`: nothing of it counts before `start` has had it proven.
+    private func noteHolders(_ vault: Vault) {
+        guard let here = try? vault.snapshots() else { return }
+        var table = ReplicaTable.read(home.disk, directory: home.ledgerDirectory)
+        for link in links {
+            guard let device = link.peer.certificate?.device, let there = try? PeerVault(link).snapshots(of: Set(here)) else {
+                continue
+            }
+            // Of which revision is not known: the least.
+            for id in there where table[device].snapshots[id] == nil { table[device].snapshots[id] = 0 }
+            table[device].lastSeen = currentTime() / 1_000_000_000
+            if let state = try? PeerVault(link).state() {
+                table[device].usedBytes = state.usedBytes
+                table[device].packs = state.packs
+            }
+        }
+        // A cache: without it, `status` knows less until `start` runs.
+        try? home.disk.makeDirectories(home.ledgerDirectory)
+        try? table.write(home.disk, directory: home.ledgerDirectory)
     }
 
     private func remember(_ certificate: Certificate, _ addresses: [PeerAddress]) throws(PeerBookError) {
@@ -170,6 +196,7 @@ private struct RecoverySearch {
                 report.receivedBytes = replication.bytesReceived
                 // It may have more than the others.
                 if let unheard = download.unheard, unheard.code == .cutOff { throw unheard }
+                noteHolders(vault)
                 for link in links { link.close(.leaving) }
                 report.packsLeft = (try? vault.usage().stubs) ?? 0
                 report.snapshots = (try? vault.snapshots().count) ?? download.committed.count

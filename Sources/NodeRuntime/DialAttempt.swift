@@ -57,7 +57,7 @@ extension TransportShell {
                         on: channel, attempt, peer: peer, token: token, purpose: purpose, ready: ready,
                         ended: { ended(attempt, $0) })
                 case .failure(let error):
-                    let error = PeerProtocolError(.disconnected, "\(address): \(error)")
+                    let error = dialFailure(address, error)
                     self.events.refused(error)
                     ended(attempt, error)
                 }

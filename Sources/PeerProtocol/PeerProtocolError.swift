@@ -37,6 +37,8 @@ package struct PeerProtocolError: Error, Sendable, Hashable, CustomStringConvert
         case disconnected = 38
         /// A key has served its time.
         case exhausted = 39
+        /// There was no connection at all.
+        case unreached = 40
     }
 
     package let code: Code
@@ -74,6 +76,7 @@ package struct PeerProtocolError: Error, Sendable, Hashable, CustomStringConvert
             case .otherPeer: "another node answers at this address; the node looks for the right one"
             case .handshakeTooSlow: "the handshake took too long; the node dials again"
             case .disconnected: "the connection broke; the node dials again"
+            case .unreached: "no connection"
             case .exhausted: "the session has lasted as long as one may; the node dials again"
             }
         return (isByPeer ? "the peer says: " : "") + what + (detail.isEmpty ? "" : " (\(detail))")

@@ -107,10 +107,18 @@ func online(_ home: Home) throws -> [String] {
         try me.stop(SIGKILL)
         try scratch.folder.remove("mine")
         let again = Home(scratch.path("again"))
+        // Where nobody is, that is said in a sentence, and nothing is left behind.
+        for (peer, reason) in [("127.0.0.1:1", "Connection refused"), ("nobody.invalid:1", "there is no host of that name")] {
+            let vain = try again.run("recover", "--key", scratch.path("paper"), "--peer", peer, "--no-discovery")
+            #expect(vain.code == 1 && vain.errorText.contains("\(peer): \(reason). See that"), "\(vain.summary)")
+            #expect(!FileManager.default.fileExists(atPath: again.path), "\(peer)")
+        }
         let recovered = try again.succeed(
             "recover", "--key", scratch.path("paper"), "--peer", friend.address, "--no-discovery", "--json"
         ).object()
         #expect(recovered["snapshots"] as? Int == 1)
+        let warnings = try #require(try again.succeed("status", "--json").object()["warnings"] as? [String])
+        #expect(warnings.contains { $0.contains("to have these backups") } && !warnings.contains { $0.contains("not protected") })
         #expect(try again.snapshots() == [id])
         let found = try #require(try again.succeed("find", "'large", "--json").array().first)
         #expect(found["path"] as? String == scratch.path("source/large") && found["snapshots"] as? [String] == [id])

@@ -174,6 +174,20 @@ write("packs", [
 ])
 
 
+# Stubs: what stands for a pack that only peers have
+
+def stub(mark, whole):
+    sealed_footer_bytes = struct.unpack("<I", whole[-16:-12])[0]
+    return b"bakareST" + VERSION + bytes([mark]) + u32(len(whole)) + whole[:16] + whole[len(whole) - 16 - sealed_footer_bytes:]
+
+
+write("stubs", [
+    ("proven", stub(1, pack(DATA, chunks, pattern(24, 7)))),
+    ("shown", stub(0, pack(DATA, chunks, pattern(24, 7)))),
+    ("empty", stub(1, pack(DATA, [], pattern(24, 9)))),
+])
+
+
 # Certificates, snapshots, pack lists, orders, key files
 
 def certificate(name, permissions, serial):

@@ -46,7 +46,6 @@ struct RecoverCommand: NodeCommand {
         }
         let recovered = try session.home.recover(
             text: try readText(key, "recover"), host: configuration.host ?? machineName(), now: currentTime())
-        session.tell("The owner key is in \(session.home.directory)")
         var report: RecoveryReport?
         var failure: NodeError?
         do throws(NodeError) {
@@ -60,9 +59,13 @@ struct RecoverCommand: NodeCommand {
             }
         } catch {
             // With a vault at hand nothing has to be fetched.
-            if error.code == .interrupted || !recovered.hasVault || !addresses.isEmpty { throw error }
+            if error.code == .interrupted || !recovered.hasVault || !addresses.isEmpty {
+                session.home.unmake(recovered)
+                throw error
+            }
             failure = error
         }
+        session.tell("The owner key is in \(session.home.directory)")
         session.tellRunningNode()
         answer(recovered, report, session)
         if let failure { session.warn("\(failure)") }

@@ -49,7 +49,22 @@ let ledgerTargets: [FuzzTarget] = [
             try index.flush()
             let files = disk.files(under: "/index")
             return try files.map { try [1] + ProtectedFile.content(disk, $0.path, limit: 1 << 20) }
-        })
+        }),
+    FuzzTarget(
+        name: "known-losses",
+        run: { bytes in
+            guard let losses = try? KnownLosses(decoding: Array(bytes)) else { return }
+            try promise(losses.encode().elementsEqual(bytes), "known losses: other bytes than were decoded")
+        },
+        seeds: {
+            var losses = KnownLosses()
+            let none = losses.encode()
+            for (number, kind) in [KnownLosses.Kind.damaged, .missing, .elsewhere].enumerated() {
+                losses.packs[PackID(Bytes32(words: (UInt64(number), 2, 3, 4)))] = kind
+            }
+            losses.snapshots = [SnapshotID(.zero), SnapshotID(Bytes32(words: (7, 7, 7, 7)))]
+            return [none, losses.encode()]
+        }),
 ]
 
 /// Makes the checksum of every entry block right, as docs/FORMAT.md defines it.

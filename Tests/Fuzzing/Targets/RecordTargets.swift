@@ -48,6 +48,18 @@ let recordTargets: [FuzzTarget] = [
         seeds: {
             [footer([]), footer([(100, 59)]), footer([(41, 0), (4_194_345, 4_194_304)])]
         }),
+    FuzzTarget(
+        name: "pack-stub",
+        run: { bytes in
+            guard let stub = try? PackStub(decoding: bytes) else { return }
+            try promise(stub.encode().elementsEqual(bytes), "pack stub: other bytes than were decoded")
+            try promise(stub.chunkBytes >= 0 && stub.packBytes <= Limits.packBytesMax, "pack stub: a length")
+            try promise(
+                stub.sealedFooter.count + PackFrame.headerBytes + PackFrame.trailerBytes + stub.chunkBytes == stub.packBytes,
+                "pack stub: parts of another length")
+            try promise(bytes.count <= PackStub.encodedBytesMax, "pack stub: longer than it can be")
+        },
+        seeds: { try Vectors.read("stubs").map(\.bytes) }),
     roundTrip("snapshot-contents", vectors: "snapshots", ["contents", "least-contents"]) {
         try SnapshotContents(decoding: $0).encode()
     },
