@@ -223,6 +223,7 @@ package final class DaemonCore: Sendable {
     /// A session has begun, or what both sides offer each other has changed. Others look only where that changes what they are to keep: one
     /// connection that breaks again and again gives nobody else work.
     func offersChanged(_ session: PeerSession) {
+        session.tellOfRoom()
         let granted = session.isSettled ? session.agreement.storedThere : nil
         state.withLock { state in
             state.nudges[ObjectIdentifier(session), default: 0] += 1

@@ -1,4 +1,5 @@
 package import BackupFormat
+internal import BackupNode
 internal import HostFiles
 package import PeerProtocol
 internal import Peers
@@ -24,6 +25,8 @@ package final class PeerSession: Sendable {
         var announcements = AnnouncementBudget()
         /// When this node's offer was said last, in nanoseconds of the monotonic clock.
         var announcedAt: UInt64 = 0
+        /// It was said that there is no room here, or there.
+        var lacked = (here: false, there: false)
         /// Threads that work for the session.
         var threads = 0
 
@@ -125,6 +128,21 @@ package final class PeerSession: Sendable {
         }
         core.wake()
         if isFirst, isPaired { core.log("the session with \(name) ended: \(error)") }
+    }
+
+    /// Says once when a disk, here or there, has no room for what the other wants to place: else nobody knew why nothing is kept.
+    func tellOfRoom() {
+        let (here, there) = state.withLock { state -> (Bool, Bool) in
+            guard isPaired, state.hasOffered, let mine = state.mine else { return (false, false) }
+            let before = state.lacked
+            state.lacked = (lacksRoom(by: mine, for: state.theirs), lacksRoom(by: state.theirs, for: mine))
+            return (state.lacked.here && !before.here, state.lacked.there && !before.there)
+        }
+        let least = describeBytes(Int(GrantLimits.beginBytes))
+        if here { core.log("nothing more is kept for \(name): beyond `reserve`, less than \(least) are free here") }
+        if there {
+            core.log("\(name) keeps nothing more for this node: beyond what it reserves, less than \(least) are free there")
+        }
     }
 
     // MARK: Answering

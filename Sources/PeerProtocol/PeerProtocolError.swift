@@ -76,7 +76,7 @@ package struct PeerProtocolError: Error, Sendable, Hashable, CustomStringConvert
             case .otherPeer: "another node answers at this address; the node looks for the right one"
             case .handshakeTooSlow: "the handshake took too long; the node dials again"
             case .disconnected: "the connection broke; the node dials again"
-            case .unreached: "no connection"
+            case .unreached: "no connection came about; check that `bakare-node start` runs there"
             case .exhausted: "the session has lasted as long as one may; the node dials again"
             }
         return (isByPeer ? "the peer says: " : "") + what + (detail.isEmpty ? "" : " (\(detail))")

@@ -37,15 +37,29 @@ package func negotiate(mine: Offer, theirs: Offer) -> Agreement {
 /// goes down to what is held when there is even less (`endBytes`), unless the quota itself is smaller.
 private func grant(by persister: Offer, to publisher: Offer) -> UInt64 {
     guard persister.role != .publisher, publisher.publishes, persister.quota > 0 else { return 0 }
-    let spare = persister.free > persister.reserve ? persister.free - persister.reserve : 0
-    let room = min(persister.quota, saturatingSum(persister.used, spare))
-    let least = min(persister.granted == 0 ? GrantLimits.beginBytes : GrantLimits.endBytes, persister.quota)
+    let (room, least) = (room(of: persister), leastRoom(of: persister))
     guard room >= least else { return persister.granted == 0 ? 0 : min(persister.used, persister.quota) }
     let granted = persister.granted
     let low = granted - granted / 8
     let high = saturatingSum(granted, granted / 4)
     if granted > 0, granted <= persister.quota, room >= low, room <= high { return granted }
     return room
+}
+
+private func room(of persister: Offer) -> UInt64 {
+    let spare = persister.free > persister.reserve ? persister.free - persister.reserve : 0
+    return min(persister.quota, saturatingSum(persister.used, spare))
+}
+
+private func leastRoom(of persister: Offer) -> UInt64 {
+    min(persister.granted == 0 ? GrantLimits.beginBytes : GrantLimits.endBytes, persister.quota)
+}
+
+/// Whether it is only for want of room on the persister's disk that no agreement begins, or that one in force goes no further than what is
+/// held: people should be told.
+package func lacksRoom(by persister: Offer, for publisher: Offer) -> Bool {
+    guard persister.role != .publisher, publisher.publishes, persister.quota > 0 else { return false }
+    return room(of: persister) < leastRoom(of: persister)
 }
 
 /// Below what room an agreement is not worth its name. Sizes are in bytes.

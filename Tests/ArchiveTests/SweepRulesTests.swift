@@ -62,6 +62,52 @@ import Testing
         #expect(most <= 4 * 7, "\(most)")
     }
 
+    /// A year of hourly backups of about so many bytes each, with as much kept here as `local_copy` says: large packs go to peers first, then
+    /// small ones, the oldest first; a sweep each day merges what is here. How many packs there are in the end, and how many small ones went.
+    private func yearOfLetting(go limitBytes: Int, hourlyBytes: Int) -> (packs: Int, smallAway: Int) {
+        struct Pack {
+            var bytes: Int
+            var made: Int
+        }
+        let smallBytes = 4 << 20
+        var (here, away, smallAway, time) = ([Pack](), 0, 0, 0)
+        for _ in 0..<365 {
+            for hour in 0..<24 {
+                here.append(Pack(bytes: hourlyBytes * (4_000 + hour * 300) / 7_450, made: time))
+                time += 1
+                var total = here.reduce(0) { $0 + $1.bytes }
+                here.sort { ($0.bytes < smallBytes ? 1 : 0, $0.made) < ($1.bytes < smallBytes ? 1 : 0, $1.made) }
+                while total > limitBytes, let first = here.first {
+                    total -= first.bytes
+                    away += 1
+                    smallAway += first.bytes < smallBytes ? 1 : 0
+                    here.removeFirst()
+                }
+            }
+            let merged = Set(rules.choose(here.map { alive($0.bytes) }).merged)
+            var rest = merged.reduce(0) { $0 + here[$1].bytes }
+            here = here.indices.filter { !merged.contains($0) }.map { here[$0] }
+            while rest > 0 {
+                here.append(Pack(bytes: min(rest, 16 << 20), made: time))
+                time += 1
+                rest -= 16 << 20
+            }
+        }
+        return (here.count + away, smallAway)
+    }
+
+    @Test("where as little as 64 MiB is kept here, a year of hourly backups lets no small pack go before it is merged")
+    func localCopy() {
+        for (hourlyBytes, packs) in [(7_450, 5), (100_000, 91), (1_000_000, 730)] {
+            #expect(yearOfLetting(go: 64 << 20, hourlyBytes: hourlyBytes) == (packs, 0), "\(hourlyBytes)")
+            #expect(yearOfLetting(go: .max, hourlyBytes: hourlyBytes) == (packs, 0), "\(hourlyBytes)")
+        }
+        // With less, those stay small that a day's backups push out: decision 9 has what they cost.
+        #expect(yearOfLetting(go: 16 << 20, hourlyBytes: 100_000) == (371, 359))
+        #expect(yearOfLetting(go: 1 << 20, hourlyBytes: 7_450) == (365, 360))
+        #expect(yearOfLetting(go: 1 << 20, hourlyBytes: 100_000) == (8_760, 8_753))
+    }
+
     /// Packs that could go, each with what it frees.
     private func candidates(_ freed: [Int]) -> [ListCosts.Candidate] {
         freed.enumerated().map { ListCosts.Candidate(pack: $0, freedBytes: $1) }

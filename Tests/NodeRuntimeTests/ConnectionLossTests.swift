@@ -127,7 +127,7 @@ struct ConnectionLossTests {
         let wrong = try other.listen()
         let client = TestNode(owner: owner)
         client.transport.keepSession(with: server.agreementKey, at: [nobody, wrong])
-        for code in [PeerProtocolError.Code.otherPeer, .disconnected] {
+        for code in [PeerProtocolError.Code.otherPeer, .unreached] {
             #expect(client.wait { $0.refusals.contains { $0.code == code } })
         }
         let right = try server.listen()

@@ -24,6 +24,24 @@ struct NegotiationTests {
         #expect(negotiate(mine: mine, theirs: theirs) == Agreement(storedHere: 10 * gib, storedThere: 4 * gib))
     }
 
+    @Test("a disk that is too full is the reason for no agreement, and a role or a quota is not")
+    func noRoom() {
+        var full = Offer(role: .persister, free: 2 * gib + GrantLimits.beginBytes - 1, reserve: 2 * gib, quota: .max)
+        #expect(negotiate(mine: full, theirs: laptop).storedHere == 0 && lacksRoom(by: full, for: laptop))
+        full.free += 1
+        #expect(negotiate(mine: full, theirs: laptop).storedHere == GrantLimits.beginBytes && !lacksRoom(by: full, for: laptop))
+        // What is in force ends at half of that, so that it does not come and go.
+        full.granted = GrantLimits.beginBytes
+        full.free -= GrantLimits.endBytes
+        #expect(!lacksRoom(by: full, for: laptop))
+        full.free -= 1
+        #expect(lacksRoom(by: full, for: laptop))
+        full.role = .publisher
+        #expect(!lacksRoom(by: full, for: laptop))
+        let none = Offer(role: .persister, free: 0, quota: 0)
+        #expect(!lacksRoom(by: none, for: laptop) && !lacksRoom(by: full, for: store))
+    }
+
     @Test("a role in the configuration is kept: a publisher stores nothing, a persister is stored nothing for")
     func roles() {
         var publisher = store
