@@ -10,6 +10,11 @@ extension Home {
         package var fallback: String?
     }
 
+    /// Whether there is surely no `bakare.toml`.
+    package var lacksConfiguration: Bool {
+        do throws(HostFilesError) { return try disk.status(configurationFile) == nil } catch { return false }
+    }
+
     /// Reads `bakare.toml`. One that is missing means defaults, unless a flag names it.
     ///
     /// With problems, the values are those of the last one that was right, or the defaults: enough to read backups with, but

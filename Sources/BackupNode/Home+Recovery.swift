@@ -9,8 +9,15 @@ extension Home {
         package var keys: HomeKeys
         /// The vault of this owner is in the home.
         package var hasVault: Bool
-        /// Nothing was in the folder before.
-        package var isNew: Bool
+        /// What was there before the home was made; nil where there was one.
+        fileprivate var before: Before?
+    }
+
+    /// What a folder held before a home was made in it.
+    fileprivate struct Before: Sendable {
+        var hadFolder: Bool
+        var names: Set<RawPath>
+        var hadConfiguration: Bool
     }
 
     /// Puts the owner key back from the recovery key's text: into a home that has lost it, or all of its keys, or into a new
@@ -32,37 +39,48 @@ extension Home {
                 "this key is well-formed, but the vault here is of another owner; name another folder with --home",
                 path: vaultDirectory)
         }
-        var isNew = false
+        var made: (keys: HomeKeys, before: Before)?
         if hasKeys {
             try HomeKeys.putBack(owner, in: self)
         } else {
-            isNew = ((try? disk.list(directory)) ?? []).isEmpty
-            try create(HomeKeys.make(owner: owner, name: host, now: now))
+            let new = HomeKeys.make(owner: owner, name: host, now: now)
+            made = (new, look())
+            try create(new)
         }
         var repairs: [KeyRepair] = []
         let keys = try HomeKeys.load(self, repairs: &repairs)
         guard keys.owner?.id == owner.id else {
             throw NodeError(.home, "recover", "another process made a home there at the same time", path: directory)
         }
-        return Recovered(keys: keys, hasVault: vaults.contains(owner.id), isNew: isNew)
+        // Another process may have been first.
+        let isMade = made?.keys.identity.key.id == keys.identity.key.id
+        return Recovered(keys: keys, hasVault: vaults.contains(owner.id), before: isMade ? made?.before : nil)
+    }
+
+    private func look() -> Before {
+        let names = try? disk.list(directory)
+        return Before(hadFolder: names != nil, names: Set(names ?? []), hadConfiguration: !lacksConfiguration)
+    }
+
+    private func mayBeThere(_ path: RawPath) -> Bool {
+        do throws(HostFilesError) { return try disk.status(path) != nil } catch { return true }
     }
 
     /// Removes the home that ``recover(text:host:now:)`` has made, when nothing came of it: a home without backups that is nobody's wish would
     /// be taken for one by the next command. What cannot be removed stays, and the next `recover` goes on with it.
     package func unmake(_ recovered: Recovered) {
-        guard recovered.isNew else { return }
+        guard let before = recovered.before, !before.names.contains("peers") else { return }
         // Another process may have begun to use it.
-        guard (try? disk.status(vaultDirectory)) == .some(nil) else { return }
+        guard !mayBeThere(vaultDirectory) else { return }
         for folder in [peersDirectory.appending("orders"), peersDirectory, keysDirectory] {
             for name in (try? disk.list(folder)) ?? [] { try? disk.unlink(folder.appending(name)) }
             try? disk.removeDirectory(folder)
         }
-        var files = [lastConfigurationFile]
         // Only the example, as it was written: not what somebody has edited meanwhile.
         let isExample =
             (try? disk.readFile(configurationFile, limit: Configuration.fileBytesMax)) == Array(Configuration.template.utf8)
-        if isExample, !configurationIsNamed, configurationFile.parent == directory { files.append(configurationFile) }
-        for file in files { try? disk.unlink(file) }
-        try? disk.removeDirectory(directory)
+        if isExample, !configurationIsNamed, !before.hadConfiguration { try? disk.unlink(configurationFile) }
+        if !before.names.contains("bakare.toml.last") { try? disk.unlink(lastConfigurationFile) }
+        if !before.hadFolder { try? disk.removeDirectory(directory) }
     }
 }

@@ -95,7 +95,7 @@ struct Session {
 
     /// The configuration. A command that writes stops at a wrong one, one that only reads goes on with a warning.
     func configuration(writing: Bool) throws(NodeError) -> Configuration {
-        if options.config != nil, (try? home.disk.status(home.configurationFile)) == .some(nil) {
+        if options.config != nil, home.lacksConfiguration {
             throw NodeError(.usage, "--config", "there is no such file", path: home.configurationFile)
         }
         let loaded = home.loadConfiguration()

@@ -33,6 +33,29 @@ func makesHome() throws {
     #expect(try String(contentsOfFile: scratch.path + "/home/bakare.toml", encoding: .utf8) == Configuration.template)
 }
 
+@Test("a home that a recovery made in vain goes again, with nothing that was there before")
+func unmade() throws {
+    let scratch = try Scratch()
+    let owner = OwnerKey.generate()
+    func recover() throws -> Home.Recovered {
+        try scratch.home.recover(text: owner.recoveryText, host: "test", now: 1_790_000_000_000_000_000)
+    }
+    scratch.home.unmake(try recover())
+    #expect(!FileManager.default.fileExists(atPath: scratch.path + "/home"))
+    // A folder that was there stays, and so does a configuration.
+    try FileManager.default.createDirectory(atPath: scratch.path + "/home", withIntermediateDirectories: true)
+    try Data("replicas = 1".utf8).write(to: URL(fileURLWithPath: scratch.path + "/home/bakare.toml"))
+    scratch.home.unmake(try recover())
+    #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path + "/home") == ["bakare.toml"])
+    // One that there was before, or that somebody has begun to use, is not touched.
+    let first = try recover()
+    scratch.home.unmake(try recover())
+    #expect(scratch.home.exists)
+    try FileManager.default.createDirectory(atPath: scratch.path + "/home/vault", withIntermediateDirectories: true)
+    scratch.home.unmake(first)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path + "/home/keys").count == 6)
+}
+
 @Test("only the user may read the keys")
 func keyModes() throws {
     let scratch = try Scratch()

@@ -150,6 +150,24 @@ private func peer(_ home: Home) throws -> [String: Any] { try #require(try home.
         #expect(try server.stop().code == 0)
     }
 
+    @Test("a disk without room is named on both sides as the reason why nothing is kept")
+    func noRoom() throws {
+        let scratch = try Scratch()
+        let mine = try Home.make(scratch.path("mine"), settings: onePeer + "role = \"publisher\"\n")
+        let theirs = try Home.make(scratch.path("theirs"), settings: "[peers]\nreserve = \"900TiB\"\nrole = \"persister\"\n")
+        let me = try RunningNode(mine)
+        try pair(mine, theirs)
+        let friend = try RunningNode(theirs)
+        try wait("they meet") { try online(mine).count == 1 && online(theirs).count == 1 }
+        // Both have said what they offer by then.
+        try wait("the offers are made") {
+            try peer(mine)["roles"] as? [String] == [] && peer(mine)["free_bytes"] as? Int ?? 0 > 0
+        }
+        let (mineSays, theirsSays) = (try me.stop(), try friend.stop())
+        #expect(mineSays.errorText.contains("keeps nothing more for this node"), "\(mineSays.summary)")
+        #expect(theirsSays.errorText.contains("nothing more is kept for"), "\(theirsSays.summary)")
+    }
+
     @Test("an address that is taken is told in plain words")
     func takenAddress() throws {
         let scratch = try Scratch()
