@@ -57,15 +57,20 @@ extension ArchiveStore {
 
     /// Adds to `losses` the packs that were with peers only: those that nobody had now, and those of before that were not asked for.
     func noteElsewhere(
-        _ evidence: PackEvidence, _ known: KnownLosses, _ scrub: ScrubReport, repair: Bool, _ losses: inout KnownLosses
+        _ known: KnownLosses, _ scrub: ScrubReport, repair: Bool, _ losses: inout KnownLosses, _ report: inout CheckReport
     ) throws(ArchiveError) {
+        let evidence = report.evidence
         // Without its stub a pack is one that is missing.
         for pack in evidence.lost { losses.packs[pack] = repair ? .missing : .elsewhere }
         let read = Set(scrub.elsewhereToRead).subtracting(evidence.unknown)
         for (pack, kind) in known.packs where kind == .elsewhere && !read.contains(pack) {
-            do throws(VaultError) { if try vault.isElsewhere(pack) { losses.packs[pack] = .elsewhere } } catch {
+            do throws(VaultError) { guard try vault.isElsewhere(pack) else { continue } } catch {
                 throw ArchiveError(.storage, "look for a pack", "\(error)")
             }
+            losses.packs[pack] = .elsewhere
+            report.lost.append(
+                "pack \(pack.hex) was with peers only, and none of them had it whole when they were asked; `check --read-data` asks again"
+            )
         }
     }
 }

@@ -84,7 +84,7 @@ extension ArchiveStore {
             reportLosses(scrub, mayBeWithPeers: repair && peersMayHold, &report)
             losses = KnownLosses(scrub)
         }
-        try noteElsewhere(report.evidence, known, scrub, repair: repair, &losses)
+        try noteElsewhere(known, scrub, repair: repair, &losses, &report)
         losses.snapshots.formUnion(
             try checkSnapshots(lost, knownLost: Set(scrub.lostSnapshots), progress, &report))
         // On a disk that takes no writes, what was found is in the report.

@@ -55,7 +55,9 @@ struct CheckCommand: NodeCommand {
             session.warn(repair ? "some damage could not be mended" : "run `check --repair` to mend the damage")
         }
         if !report.lost.isEmpty {
-            session.warn("what is lost comes back with the next `backup`, where the files are still there")
+            session.warn(
+                (repair ? "what is lost comes back with" : "after `check --repair`, what is lost comes back with")
+                    + " the next `backup`, where the files are still there")
         }
         return .failed
     }
@@ -72,7 +74,8 @@ struct CheckCommand: NodeCommand {
                         + "\(describeBytes(evidence.bytes))")
         }
         for fault in evidence.faults {
-            session.say("DAMAGED at \(fault.peer): pack \(fault.pack.hex): \(fault.reason)")
+            let device = fault.device.map { " (\($0.hex.prefix(8)))" } ?? ""
+            session.say("DAMAGED at \(fault.peer)\(device): pack \(fault.pack.hex): \(fault.reason)")
         }
         let lost = Set(evidence.lost).union(evidence.unknown)
         if evidence.faults.contains(where: { !lost.contains($0.pack) }) {
