@@ -2,6 +2,7 @@ internal import BackupFormat
 internal import BackupNode
 package import Discovery
 internal import HostFiles
+internal import Placement
 internal import Vault
 
 /// What is done again and again while a node runs, each at its own pace. Called several times a second, on one thread.
@@ -14,9 +15,6 @@ package struct Upkeep {
     private var snapshots: Set<SnapshotID>?
     private var announced: Announcement?
     private var news = -1
-
-    /// Announced sizes are rounded, so that not every byte is news.
-    private static let freeStepBytes: UInt64 = 256 << 20
 
     package init(_ core: DaemonCore) { self.core = core }
 
@@ -41,9 +39,9 @@ package struct Upkeep {
     private func renewOffers() {
         let free = (try? core.home.disk.freeBytes(core.home.vaultDirectory)).map { UInt64(max(0, $0)) } ?? 0
         let wanted = core.wantedBytes
-        let step = Upkeep.freeStepBytes
+        let announced = announcedFree(free, reserve: UInt64(core.configuration.reserveBytes))
         for session in core.state.read({ $0.sessions }) {
-            session.renewOffer(freeBytes: free / step * step, wantedBytes: wanted)
+            session.renewOffer(freeBytes: announced, wantedBytes: wanted)
         }
     }
 

@@ -62,6 +62,14 @@ package func lacksRoom(by persister: Offer, for publisher: Offer) -> Bool {
     return room(of: persister) < leastRoom(of: persister)
 }
 
+/// What a node says to be free, in bytes, of `free`: rounded down, so that not every byte is news; by little where little is free beyond the
+/// reserve, since an agreement begins at ``GrantLimits/beginBytes`` of it.
+package func announcedFree(_ free: UInt64, reserve: UInt64) -> UInt64 {
+    let spare = free > reserve ? free - reserve : 0
+    let step: UInt64 = spare < 8 * GrantLimits.beginBytes ? 32 << 20 : 256 << 20
+    return free / step * step
+}
+
 /// Below what room an agreement is not worth its name. Sizes are in bytes.
 package enum GrantLimits {
     package static let beginBytes: UInt64 = 256 << 20

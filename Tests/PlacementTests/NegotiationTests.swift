@@ -42,6 +42,19 @@ struct NegotiationTests {
         #expect(!lacksRoom(by: none, for: laptop) && !lacksRoom(by: full, for: store))
     }
 
+    @Test("what is said to be free is never more, and so near to it that room for an agreement is not overlooked")
+    func announced() {
+        for mib in stride(from: 0 as UInt64, through: 6_000, by: 7) {
+            let (free, reserve) = ((mib << 20) + 12_345, UInt64(1000 << 20))
+            let said = announcedFree(free, reserve: reserve)
+            #expect(said <= free && free - said < 256 << 20)
+            let persister = Offer(role: .persister, free: said, reserve: reserve, quota: .max)
+            let isGranted = negotiate(mine: persister, theirs: laptop).storedHere > 0
+            if free >= reserve + GrantLimits.beginBytes + (32 << 20) { #expect(isGranted, "\(mib) MiB") }
+            if free < reserve + GrantLimits.beginBytes { #expect(!isGranted, "\(mib) MiB") }
+        }
+    }
+
     @Test("a role in the configuration is kept: a publisher stores nothing, a persister is stored nothing for")
     func roles() {
         var publisher = store
