@@ -80,7 +80,10 @@ private struct LibcryptoCipher: @unchecked Sendable {
     private init() {
         // Nothing of the system's OpenSSL configuration shall change what this program does; and without this flag, a thread that seals
         // while another ends the process would find libcrypto's tables freed.
-        let options = UInt64(OPENSSL_INIT_NO_LOAD_CONFIG) | UInt64(OPENSSL_INIT_NO_ATEXIT)
+        // Nor are the tables of all ciphers and digests by their names needed, which take longer to fill than the one cipher to find.
+        let options =
+            UInt64(OPENSSL_INIT_NO_LOAD_CONFIG) | UInt64(OPENSSL_INIT_NO_ATEXIT) | UInt64(OPENSSL_INIT_NO_ADD_ALL_CIPHERS)
+            | UInt64(OPENSSL_INIT_NO_ADD_ALL_DIGESTS)
         cipher = OPENSSL_init_crypto(options, nil) == 1 ? EVP_CIPHER_fetch(nil, "ChaCha20-Poly1305", nil) : nil
     }
 }

@@ -17,10 +17,10 @@ final class NameLookup {
     private var statesRead = 0
     private var changes: [NameChange] = []
 
-    init(_ segment: NameSegment, _ cipher: NameIndexCipher) throws(NameIndexError) {
+    init(_ segment: NameSegment, _ cipher: NameIndexCipher) {
         self.segment = segment
-        nameBuffer = BlockBuffer(try PieceOpener(cipher))
-        stateBuffer = BlockBuffer(try PieceOpener(cipher))
+        nameBuffer = BlockBuffer(PieceOpener(cipher))
+        stateBuffer = BlockBuffer(PieceOpener(cipher))
         path = .allocate(byteCount: NameLimits.pathBytesMax, alignment: 16)
     }
 

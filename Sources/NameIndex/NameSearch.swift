@@ -17,6 +17,8 @@ package struct NameSearch: Sendable {
 
     /// More results than this are not found.
     package static let limitMax = 100_000
+    /// To tell the versions of fewer paths takes no longer than to start a thread.
+    private static let pathsPerThread = 4
     /// A snapshot this much newer than now, in nanoseconds, was made while a clock was wrong.
     private static let clockTolerance: Int64 = 3_600_000_000_000
 
@@ -108,7 +110,7 @@ package struct NameSearch: Sendable {
         var workers: [SearchWorker] = []
         for _ in 0..<min(threads, max(1, groups.count)) {
             workers.append(
-                try SearchWorker(
+                SearchWorker(
                     PathScan(query, allowingTypos: allowingTypos),
                     SketchScan(
                         query, allowingTypos: allowingTypos, readingAll: readingAll, tally, store.cipher),
@@ -194,11 +196,6 @@ package struct NameSearch: Sendable {
         _ candidates: [NameCandidate], _ filter: NameFilter, _ isSelected: [Bool], limit: Int
     ) throws(NameIndexError) -> [NameMatch] {
         var lookups: [[NameLookup]] = []
-        for _ in 0..<threads {
-            var own: [NameLookup] = []
-            for segment in segments { own.append(try NameLookup(segment, store.cipher)) }
-            lookups.append(own)
-        }
         var results: [NameMatch] = []
         // In parts, the best first; each part by path, so that a block is opened once by each thread.
         var start = 0
@@ -207,9 +204,10 @@ package struct NameSearch: Sendable {
             let part = candidates[start..<min(candidates.count, start + max(limit, 64))]
             start = part.endIndex
             let paths = part.sorted { $0.path < $1.path }.filter { seen.insert($0.path).inserted }
-            let each = (paths.count + threads - 1) / threads
+            let each = max((paths.count + threads - 1) / threads, NameSearch.pathsPerThread)
             var resolvers: [NameResolver] = []
-            for (index, first) in stride(from: 0, to: paths.count, by: max(1, each)).enumerated() {
+            for (index, first) in stride(from: 0, to: paths.count, by: each).enumerated() {
+                if index == lookups.count { lookups.append(segments.map { NameLookup($0, store.cipher) }) }
                 resolvers.append(
                     NameResolver(Array(paths[first..<min(paths.count, first + each)]), lookups[index]) { candidate, changes in
                         match(candidate, changes, filter, isSelected)

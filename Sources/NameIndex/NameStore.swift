@@ -14,7 +14,7 @@ package final class NameStore: Sendable {
     private static let manifestName: RawPath = "manifest"
     private static let manifestMagic = Array("bakareNm".utf8)
     private static let manifestHeadBytes = 32
-    private static let version: UInt32 = 4
+    private static let version: UInt32 = 5
 
     package init(disk: any Disk, directory: RawPath, cipher: NameIndexCipher) {
         self.disk = disk
@@ -232,7 +232,7 @@ package struct NameIndexChange {
         let merged = Array(files.prefix(count))
         var cursors: [NameCursor] = []
         for segment in try store.open(NameManifest(files: merged)) {
-            let cursor = try NameCursor(segment, store.cipher)
+            let cursor = NameCursor(segment, store.cipher)
             if try cursor.next() { cursors.append(cursor) }
         }
         let renumbered = history?.renumbered(manifest)

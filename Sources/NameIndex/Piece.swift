@@ -94,14 +94,13 @@ final class PieceSealer {
 /// Opens pieces; used by one thread.
 final class PieceOpener {
     private let cipher: NameIndexCipher
-    private let decompressor: Decompressor
+    /// Made for the first piece that is compressed: many readers meet none.
+    private var decompressor: Decompressor?
     private var sealed: UnsafeMutableRawBufferPointer
     private var opened: UnsafeMutableRawBufferPointer
 
-    init(_ cipher: NameIndexCipher) throws(NameIndexError) {
-        guard let decompressor = Decompressor() else { throw NameIndexError(.storage, "not enough memory to read names") }
+    init(_ cipher: NameIndexCipher) {
         self.cipher = cipher
-        self.decompressor = decompressor
         sealed = .allocate(byteCount: 64 << 10, alignment: 64)
         opened = .allocate(byteCount: 64 << 10, alignment: 64)
     }
@@ -142,12 +141,16 @@ final class PieceOpener {
                 guard payload.count == plain.count else { throw FormatError(.inconsistent, "name index") }
                 return payload
             case .zstd:
+                decompressor = decompressor ?? Decompressor()
+                guard let decompressor else { throw NameIndexError(.storage, "not enough memory to read names") }
                 guard try decompressor.decompress(payload, into: plain) == plain.count else {
                     throw FormatError(.inconsistent, "name index")
                 }
                 return UnsafeRawBufferPointer(plain)
             case nil: throw FormatError(.unknown, "name index")
             }
+        } catch let error as NameIndexError {
+            throw error
         } catch { throw NameIndexError(.damaged, "\(error)") }
     }
 

@@ -131,15 +131,15 @@ final class SearchWorker {
         _ scan: PathScan, _ sketches: SketchScan, _ filter: NameFilter, _ isRelevant: [Bool],
         _ cipher: NameIndexCipher,
         _ shared: SearchShared
-    ) throws(NameIndexError) {
+    ) {
         self.scan = scan
         self.sketches = sketches
         bestScore = scan.terms.reduce(0) { $0 + Score.best($1.lowered.count) }
         self.filter = filter
         self.isRelevant = isRelevant
         self.shared = shared
-        names = BlockBuffer(try PieceOpener(cipher))
-        states = BlockBuffer(try PieceOpener(cipher))
+        names = BlockBuffer(PieceOpener(cipher))
+        states = BlockBuffer(PieceOpener(cipher))
         // Paths are copied in runs of 16, and read in runs of 32.
         path = .allocate(byteCount: NameLimits.pathBytesMax + 64, alignment: 64)
     }

@@ -17,7 +17,7 @@ package final class NameSegment: Sendable {
         guard fileBytes >= NameTable.headBytes + NameTable.trailerBytes else {
             throw NameIndexError(.damaged, "a file of the name index is too short")
         }
-        let opener = try PieceOpener(cipher)
+        let opener = PieceOpener(cipher)
         let head = try opener.read(file, 0..<NameTable.headBytes)
         do throws(FormatError) {
             var reader = ByteReader(head, "name segment")
@@ -85,7 +85,7 @@ package final class NameSegment: Sendable {
             .sketch, sketchNumber(number, place.number))
     }
 
-    /// Reads the lengths or a column of a group to `target`, which has a byte more in front.
+    /// Reads the lengths, a column or the folders of a group to `target`, which has a byte more in front.
     func part(
         _ number: Int, _ part: NameGroup.Part, _ opener: PieceOpener, into target: UnsafeMutableRawBufferPointer
     ) throws(NameIndexError) {
@@ -129,10 +129,10 @@ final class NameCursor {
     private(set) var path: [UInt8] = []
     private(set) var changes: [NameChange] = []
 
-    init(_ segment: NameSegment, _ cipher: NameIndexCipher) throws(NameIndexError) {
+    init(_ segment: NameSegment, _ cipher: NameIndexCipher) {
         self.segment = segment
-        nameBuffer = BlockBuffer(try PieceOpener(cipher))
-        stateBuffer = BlockBuffer(try PieceOpener(cipher))
+        nameBuffer = BlockBuffer(PieceOpener(cipher))
+        stateBuffer = BlockBuffer(PieceOpener(cipher))
     }
 
     /// Goes to the start of a block.

@@ -4,8 +4,8 @@ package import BackupFormat
 //
 //     head, 32 bytes | group 0 | group 1 | … | table | trailer, 32 bytes
 //
-//     head:     0  magic "bakareN1"     8  version (4), u32     12  zero, u32     16  id, 16 bytes
-//     group:    names and states of each of its blocks | its sketch: runs, lengths, columns
+//     head:     0  magic "bakareN1"     8  version (5), u32     12  zero, u32     16  id, 16 bytes
+//     group:    names and states of each of its blocks | its sketch: runs, lengths, columns, folders
 //     trailer:  0  offset of the table, u64     8  its sealed bytes, u64     16  its plain bytes, u64     24  magic "bakareNt"
 //
 // All between are pieces (`Piece`). docs/FORMAT.md says what is in them.
@@ -39,6 +39,7 @@ package struct NameGroup: Hashable, Sendable {
         case runs
         case lengths
         case column(Int)
+        case folders
     }
 
     /// Where a piece stands in the file, its plain bytes, and its number among the pieces of the sketch.
@@ -50,6 +51,7 @@ package struct NameGroup: Hashable, Sendable {
         case .lengths: return (lengths, lengthBytes, 1)
         case .column(let number):
             return (lengths + lengthBytes + overhead + number * (columnBytes + overhead), columnBytes, 2 + number)
+        case .folders: return place(of: .column(SketchMark.count))
         }
     }
 
@@ -57,7 +59,7 @@ package struct NameGroup: Hashable, Sendable {
     var columnBytes: Int { words * 8 }
 
     /// All pieces of the sketch together.
-    var sealedBytes: Int { place(of: .column(SketchMark.count)).offset - offset }
+    var sealedBytes: Int { place(of: .folders).offset + columnBytes + NameTable.pieceOverheadBytes - offset }
 }
 
 /// A segment's table: its blocks in order, by their groups.
@@ -66,7 +68,7 @@ package struct NameTable: Hashable, Sendable {
     static let trailerBytes = 32
     static let headMagic = Array("bakareN1".utf8)
     static let trailerMagic = Array("bakareNt".utf8)
-    static let version: UInt32 = 4
+    static let version: UInt32 = 5
 
     package var groups: [NameGroup]
     package var blocks: [NameBlock]

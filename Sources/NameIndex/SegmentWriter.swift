@@ -91,7 +91,7 @@ package final class NameSegmentWriter {
         let pieces = sketch.finish()
         let group = NameGroup(
             blocks: firstBlock..<blocks.count, offset: offset, plainRuns: pieces.runs.count, words: pieces.words)
-        for (number, piece) in ([pieces.runs, pieces.lengths] + pieces.columns).enumerated() {
+        for (number, piece) in ([pieces.runs, pieces.lengths] + pieces.columns + [pieces.folders]).enumerated() {
             add(sealer.seal(piece, id, .sketch, sketchNumber(groups.count, number)))
         }
         groups.append(group)

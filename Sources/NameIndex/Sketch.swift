@@ -6,6 +6,7 @@ internal import BackupFormat
 //     runs     varint | for each: paths, bytes shared with the text before, bytes that follow (varints), these bytes
 //     lengths  of each path in bytes, 255 for more
 //     columns  144; of each one bit a path, in words of 64, u64, the first path lowest: whether the last component has that mark
+//     folders  as long as a column: of each three bytes of a folder, folded and lowered, that stand side by side and are no slash, one bit
 //
 // Each is a piece of its own. A run is of paths of one block, one behind the other, that are in the same folder: its text is the folder's
 // path with the slash behind it. In lengths and columns each block begins with a new word; what no path has is zero.
@@ -27,15 +28,22 @@ enum SketchMark {
 
     @inline(__always)
     static func pair(_ first: UInt8, _ second: UInt8) -> Int {
+        let (row, column) = (first &- 0x61, second &- 0x61)
+        if row < 26, column < 26 { return Int(letterColumns[Int(row) &* 26 &+ Int(column)]) }
         let mixed = (UInt32(first) << 8 | UInt32(second)) &* 0x9e37_79b1
-        let isOfLetters = first &- 0x61 < 26 && second &- 0x61 < 26
-        let range = UInt32(isOfLetters ? letterPairs : otherPairs)
-        return Int(((mixed >> 16) &* range) >> 16) &+ (isOfLetters ? 0 : letterPairs)
+        return letterPairs &+ Int(((mixed >> 16) &* UInt32(otherPairs)) >> 16)
     }
 
     /// Nil for a byte that is no letter: taken to have a bonus wherever it is.
     @inline(__always)
     static func edge(_ byte: UInt8) -> Int? { byte &- 0x61 < 26 ? firstEdge + Int(byte &- 0x61) : nil }
+
+    /// The bit of three bytes, of so many.
+    @inline(__always)
+    static func triple(_ first: UInt8, _ second: UInt8, _ third: UInt8, of bits: Int) -> Int {
+        let mixed = (UInt32(first) << 16 | UInt32(second) << 8 | UInt32(third)) &* 0x9e37_79b1
+        return Int((UInt64(mixed) &* UInt64(bits)) >> 32)
+    }
 
     static func letter(_ byte: UInt8) -> Int? { letters.firstIndex(of: byte).map { firstLetter + $0 } }
 
@@ -47,6 +55,7 @@ package struct SketchPieces {
     package var runs: [UInt8]
     package var lengths: [UInt8]
     package var columns: [[UInt8]]
+    package var folders: [UInt8]
     /// In each column.
     package var words: Int
 }
@@ -68,6 +77,8 @@ package struct SketchWriter {
     private var folderPaths = 0
     /// Of the folder: bytes that it shares with the one before.
     private var folderShared = 0
+    /// Of the folders' texts: three bytes each.
+    private var triples: Set<UInt32> = []
     private var kept: [UInt8] = []
     private var lowered: [UInt8] = []
     private let letterMarks: [Int]
@@ -105,6 +116,32 @@ package struct SketchWriter {
         runs.raw(Array(folder[folderShared...]))
         runCount += 1
         folderPaths = 0
+        // What stands before the component in which they part has been noted.
+        let start = folder[..<folderShared].lastIndex(of: 0x2f) ?? 0
+        folder.withUnsafeBytes { folder in noteTriples(UnsafeRawBufferPointer(rebasing: folder[start...])) }
+    }
+
+    private mutating func noteTriples(_ text: UnsafeRawBufferPointer) {
+        reserve(text.count)
+        kept.withUnsafeMutableBufferPointer { kept in
+            lowered.withUnsafeMutableBufferPointer { lowered in
+                guard let kept = kept.baseAddress, let lowered = lowered.baseAddress else { return }
+                let count = fold(text, kept: kept, lowered: lowered, at: 0) { _, _ in }
+                var last: UInt32 = 0
+                var since = 0
+                for index in 0..<count {
+                    since = lowered[index] == 0x2f ? 0 : since + 1
+                    last = (last << 8 | UInt32(lowered[index])) & 0xff_ffff
+                    if since >= 3 { triples.insert(last) }
+                }
+            }
+        }
+    }
+
+    private mutating func reserve(_ count: Int) {
+        guard kept.count < count else { return }
+        kept = [UInt8](repeating: 0, count: count + 64)
+        lowered = kept
     }
 
     /// What follows is of the next block.
@@ -121,10 +158,7 @@ package struct SketchWriter {
     var isFull: Bool { marks.count >= 64 * NameLimits.groupTargetWords || runs.count >= NameLimits.runsTargetBytes }
 
     private mutating func sketch(_ component: UnsafeRawBufferPointer) -> Marks {
-        if kept.count < component.count {
-            kept = [UInt8](repeating: 0, count: component.count + 64)
-            lowered = kept
-        }
+        reserve(component.count)
         var result = Marks()
         kept.withUnsafeMutableBufferPointer { kept in
             lowered.withUnsafeMutableBufferPointer { lowered in
@@ -163,10 +197,17 @@ package struct SketchWriter {
         let bytes = columns.withUnsafeBytes { columns in
             (0..<SketchMark.count).map { Array(columns[$0 * words * 8..<($0 + 1) * words * 8]) }
         }
+        var folders = [UInt8](repeating: 0, count: words * 8)
+        for three in triples {
+            let (first, second, third) = (UInt8(three >> 16), UInt8(three >> 8 & 255), UInt8(three & 255))
+            let bit = SketchMark.triple(first, second, third, of: words * 64)
+            folders[bit >> 3] |= 1 << UInt8(bit & 7)
+        }
         var writer = ByteWriter(capacity: 8 + runs.count)
         writer.count(runCount)
         writer.raw(runs.bytes)
-        let pieces = SketchPieces(runs: writer.bytes, lengths: lengths, columns: bytes, words: words)
+        let pieces = SketchPieces(runs: writer.bytes, lengths: lengths, columns: bytes, folders: folders, words: words)
+        triples.removeAll(keepingCapacity: true)
         marks.removeAll(keepingCapacity: true)
         lengths.removeAll(keepingCapacity: true)
         runs.bytes.removeAll(keepingCapacity: true)

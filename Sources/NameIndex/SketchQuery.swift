@@ -10,9 +10,8 @@ struct SketchQuery: Sendable {
         let letters: [UInt8]
         let isExact: Bool
         let mayHoldTypo: Bool
-
         /// The place of the last slash: what stands before it is in folders.
-        var lastSlash: Int? { lowered.lastIndex(of: 0x2f) }
+        let lastSlash: Int?
     }
 
     /// In units of 3 points: a first letter without a bonus, a letter that does not stand behind the one before but where there may
@@ -44,7 +43,7 @@ struct SketchQuery: Sendable {
             Term(
                 count: term.lowered.count, lowered: term.lowered,
                 letters: SketchMark.letters.filter(term.lowered.contains), isExact: term.isExact,
-                mayHoldTypo: allowingTypos && term.mayHoldTypo)
+                mayHoldTypo: allowingTypos && term.mayHoldTypo, lastSlash: term.lowered.lastIndex(of: 0x2f))
         }
     }
 }

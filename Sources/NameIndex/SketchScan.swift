@@ -42,7 +42,7 @@ final class SketchScan {
 
     init(
         _ query: NameQuery, allowingTypos: Bool, readingAll: Bool, _ tally: SketchTally, _ cipher: NameIndexCipher
-    ) throws(NameIndexError) {
+    ) {
         let query = SketchQuery(query, allowingTypos: allowingTypos)
         self.query = query
         isBlind = readingAll || query.isBlind
@@ -52,8 +52,8 @@ final class SketchScan {
         folderScores = isBlind ? [] : query.query.terms.map { $0.isExact ? nil : FolderScores($0) }
         promises = SketchPromises(isListing: !isBlind, tally)
         folder = PathScan(query.query, allowingTypos: false)
-        runs = BlockBuffer(try PieceOpener(cipher))
-        opener = try PieceOpener(cipher)
+        runs = BlockBuffer(PieceOpener(cipher))
+        opener = PieceOpener(cipher)
         counter = SketchCounter(query)
         let asked = query.terms.flatMap { term -> [Int?] in
             term.lowered.indices.flatMap { index in
@@ -142,21 +142,23 @@ final class SketchScan {
         for term in counter.terms where !term.isExact {
             (planes + term.split(1) * stride).update(repeating: .max, count: term.count * SketchQuery.splitBits * stride)
         }
-        let bytes = try segment.runs(number, runs)
-        do throws(FormatError) {
-            let entries = segment.table.blocks[group.blocks].map(\.entries)
-            var reader = try SketchRuns(bytes, entries: entries)
-            folder.reset()
-            while let run = try reader.next() {
-                let isFound = folder.advance(run.shared, run.suffix)
-                if isFound || !isInOneComponent { note(run.places) }
-            }
-            var place = 0
-            for count in entries {
-                set(found, place..<place + count)
-                place += (count + 63) / 64 * 64
-            }
-        } catch { throw NameIndexError(error) }
+        let entries = segment.table.blocks[group.blocks].map(\.entries)
+        if try mayStandInFolders(segment, number) {
+            let bytes = try segment.runs(number, runs)
+            do throws(FormatError) {
+                var reader = try SketchRuns(bytes, entries: entries)
+                folder.reset()
+                while let run = try reader.next() {
+                    let isFound = folder.advance(run.shared, run.suffix)
+                    if isFound || !isInOneComponent { note(run.places) }
+                }
+            } catch { throw NameIndexError(error) }
+        }
+        var place = 0
+        for count in entries {
+            set(found, place..<place + count)
+            place += (count + 63) / 64 * 64
+        }
         for index in counter.terms.indices where counter.terms[index].isExact {
             guard try findExact(index, segment, number) else { return false }
         }
@@ -166,6 +168,21 @@ final class SketchScan {
         }
         for word in 0..<stride where found[word] != 0 { return true }
         return false
+    }
+
+    /// Whether a folder of the group has what is asked: false if one exact term is, and no folder has all of its three bytes side by side.
+    private func mayStandInFolders(_ segment: NameSegment, _ number: Int) throws(NameIndexError) -> Bool {
+        let term = query.terms[0].lowered
+        guard isInOneComponent, term.count >= 3 else { return true }
+        let words = segment.table.groups[number].words
+        // The lengths' place is free as long as these are not read.
+        let target = UnsafeMutableRawBufferPointer(start: lengthBytes + 63, count: words * 8 + 1)
+        try segment.part(number, .folders, opener, into: target)
+        let bits = lengthBytes + 64
+        return (2..<term.count).allSatisfy { place in
+            let bit = SketchMark.triple(term[place - 2], term[place - 1], term[place], of: words * 64)
+            return bits.load(fromByteOffset: bit >> 3, as: UInt8.self) >> UInt8(bit & 7) & 1 != 0
+        }
     }
 
     /// Notes what the folder of these paths has of what is asked.
@@ -232,12 +249,12 @@ final class SketchScan {
     /// is found any more.
     private func findExact(_ index: Int, _ segment: NameSegment, _ number: Int) throws(NameIndexError) -> Bool {
         let (plan, term) = (counter.terms[index], query.terms[index])
-        let (elsewhere, found, stride) = (plane(plan.elsewhere), found, stride)
+        let (elsewhere, found, stride, hasSlash) = (plane(plan.elsewhere), found, stride, term.lastSlash != nil)
         // So far, where it would go on from the folder.
         let inLast = plane(plan.inLast)
         var left: UInt64 = 0
         for word in 0..<stride {
-            inLast[word] = term.lastSlash == nil ? found[word] : inLast[word] & found[word]
+            inLast[word] = found[word] & (hasSlash ? inLast[word] : .max)
             left |= inLast[word]
         }
         if left != 0, exactColumns[index].isEmpty { try orderColumns(index, segment, number) }
@@ -247,7 +264,7 @@ final class SketchScan {
         }
         left = 0
         for word in 0..<stride {
-            if term.lastSlash != nil {
+            if hasSlash {
                 // It is not all in the last component.
                 elsewhere[word] |= inLast[word]
                 inLast[word] = 0

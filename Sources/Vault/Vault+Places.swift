@@ -172,13 +172,16 @@ extension Vault {
             return true
         }
         defer { syncTurn.withLock { $0 = false } }
-        let (folders, packs, pages) = state.withLock { state in
+        let (isRootUnsynced, folders, packs, pages) = state.withLock { state in
             defer {
+                state.isRootUnsynced = false
                 state.unsyncedFolders = []
                 state.isPacksFolderUnsynced = false
                 state.isPagesFolderUnsynced = false
             }
-            return (state.unsyncedFolders.sorted(), state.isPacksFolderUnsynced, state.isPagesFolderUnsynced)
+            return (
+                state.isRootUnsynced, state.unsyncedFolders.sorted(), state.isPacksFolderUnsynced, state.isPagesFolderUnsynced
+            )
         }
         let (stubFolders, stubs) = state.withLock { state in
             defer {
@@ -191,6 +194,7 @@ extension Vault {
             #if MUTANTS
                 if Mutant.skipFolderSync.isOn { return }
             #endif
+            for folder in isRootUnsynced ? [root, root.parent, root.parent.parent] : [] { try disk.syncDirectory(folder) }
             for byte in folders { try disk.syncDirectory(packFolder(byte)) }
             if packs { try disk.syncDirectory(packsFolder) }
             if pages { try disk.syncDirectory(pagesFolder) }
@@ -201,6 +205,7 @@ extension Vault {
             }
         } catch {
             state.withLock { state in
+                state.isRootUnsynced = state.isRootUnsynced || isRootUnsynced
                 state.unsyncedFolders.formUnion(folders)
                 state.isPacksFolderUnsynced = state.isPacksFolderUnsynced || packs
                 state.isPagesFolderUnsynced = state.isPagesFolderUnsynced || pages

@@ -36,10 +36,8 @@ package final class Vault: Sendable {
                 try files("create the vault", root) { () throws(HostFilesError) in try disk.makeDirectories(root.appending(name))
                 }
             }
-            // A process that was killed may have made them, and not synced their names.
-            try files("create the vault", root) { () throws(HostFilesError) in
-                for folder in [root, directory, directory.parent] { try disk.syncDirectory(folder) }
-            }
+            // A process that was killed may have made them, and not synced their names: the first ``sync()`` does.
+            state.withLock { $0.isRootUnsynced = true }
             makeReserve()
         }
         let there = try files("open the vault", root) { () throws(HostFilesError) in
@@ -105,6 +103,7 @@ struct VaultState {
     /// Those with names not yet made durable, by first byte.
     var unsyncedFolders: Set<UInt8> = []
     var unsyncedStubFolders: Set<UInt8> = []
+    var isRootUnsynced = false
     var isPacksFolderUnsynced = false
     var isPagesFolderUnsynced = false
     var isStubsFolderUnsynced = false

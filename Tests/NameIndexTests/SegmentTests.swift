@@ -54,7 +54,7 @@ import Testing
         let group = try #require(try NameSegment(columned.disk, place, NameIndexCipher(key: .zero)).table.groups.first)
         let columns = group.offset + group.plainRuns + 41 + group.words * 64 + 41
         let each = group.words * 8 + 41
-        let turned = (0..<144).reversed().flatMap { content[columns + $0 * each..<columns + ($0 + 1) * each] }
+        let turned = (0..<145).reversed().flatMap { content[columns + $0 * each..<columns + ($0 + 1) * each] }
         #expect(try columned.find("file").count == 10)
         try columned.disk.openForUpdating(place).write(at: columns, turned)
         #expect(throws: NameIndexError.self) { try columned.find("file") }
@@ -76,8 +76,8 @@ import Testing
             return (try? bytes.withUnsafeBytes { try NameTable(decoding: $0, end: end) }) != nil
         }
         // Names and states of each block take 3 and 4 bytes. The sketch of one of them takes 5 bytes of runs, 64 of lengths and 8 of each
-        // column, with 41 of each piece; of two blocks, 64 and 8 more.
-        let (one, two) = (5 + 64 + 144 * 8 + 146 * 41, 5 + 128 + 144 * 16 + 146 * 41)
+        // column and of folders, with 41 of each piece; of two blocks, 64 and 8 more.
+        let (one, two) = (5 + 64 + 145 * 8 + 147 * 41, 5 + 128 + 145 * 16 + 147 * 41)
         let first: [UInt8] = [3, 4, 9, 9, 2, 2, 0x2f, 0x61]
         let second: [UInt8] = [3, 4, 9, 9, 1, 2, 0x2f, 0x62]
         let both = [2, 5] + first + second
@@ -86,10 +86,10 @@ import Testing
         #expect(!decode([both], end: 45 + two) && !decode([both], end: 47 + two), "not its length")
         #expect(!decode([[2, 5] + second + first], end: 46 + two), "not rising")
         #expect(!decode([[1, 5] + first, [1, 5] + first], end: 46 + 2 * one), "not rising")
-        #expect(!decode([[0, 5], [1, 5] + first], end: 39 + one + 5 + 146 * 41), "no block")
+        #expect(!decode([[0, 5], [1, 5] + first], end: 39 + one + 5 + 147 * 41), "no block")
         #expect(!decode([[1, 5, 3, 4, 9, 9, 2, 1, 0x61]], end: 39 + one), "not absolute")
         #expect(
-            !decode([[1, 5, 3, 4, 9, 9, 0, 2, 0x2f, 0x61]], end: 39 + one - 64 - 144 * 8)
+            !decode([[1, 5, 3, 4, 9, 9, 0, 2, 0x2f, 0x61]], end: 39 + one - 64 - 145 * 8)
                 && !decode([[1, 5, 3, 4, 9, 9, 5, 2, 0x2f, 0x61]], end: 39 + one), "too many paths")
         func trailer(_ numbers: [UInt64], _ magic: String = "bakareNt", fileBytes: Int) -> Bool {
             var writer = ByteWriter()
@@ -158,15 +158,20 @@ import Testing
         for place in [0, 1, 64] { lengths[place] = 6 }
         #expect(pieces.lengths == lengths)
         func paths(_ column: Int) -> [Int] { (0..<128).filter { pieces.columns[column][$0 / 8] >> UInt8($0 & 7) & 1 != 0 } }
-        func pair(_ text: String, _ first: Int, _ count: Int) -> Int {
-            let bytes = Array(text.utf8).map { UInt32($0) }
-            return first + Int(((bytes[0] * 256 + bytes[1]) &* 0x9e37_79b1) >> 16) * count / 65_536
+        func mixed(_ text: String) -> Int {
+            Int(Array(text.utf8).reduce(UInt32(0)) { $0 << 8 | UInt32($1) } &* 0x9e37_79b1)
         }
-        #expect(paths(pair("bo", 0, 66)) == [0, 1] && paths(pair("ow", 0, 66)) == [1, 64], "pairs of letters")
-        #expect(paths(pair("/v", 66, 36)) == [64], "another pair")
+        // The second row and the fifteenth of the table in docs/FORMAT.md.
+        #expect(paths(32) == [0, 1] && paths(46) == [1, 64], "bo and ow")
+        #expect(paths(66 + (mixed("/v") >> 16) * 36 / 65_536) == [64], "another pair")
         #expect(
             paths(102 + 1) == [0, 1] && paths(102 + 21) == [64] && paths(102 + 14).isEmpty, "b and v begin a word, o does not")
         #expect(paths(128 + 14) == [0] && paths(128 + 13) == [64], "x and v")
+        #expect(pieces.folders == [UInt8](repeating: 0, count: 16), "a folder of one letter has no three")
+        for path in ["/Abc/de/fgh", "/Abc/dex/y"] { Array(path.utf8).withUnsafeBytes { writer.add($0) } }
+        let bits = writer.finish().folders
+        let set = (0..<64).filter { bits[$0 / 8] >> UInt8($0 & 7) & 1 != 0 }
+        #expect(set == Set(["abc", "dex"].map { (mixed($0) * 64) >> 32 }).sorted())
     }
 
     @Test("states that do not rise, of an unknown type, or with bytes left over are refused; others come back as they were")

@@ -24,8 +24,8 @@ let nameTargets: [FuzzTarget] = [
         },
         seeds: {
             let second: [UInt8] = [3, 4, 9, 9, 1, 2, 0x2f, 0x62]
-            // The sketch of two blocks with runs of 5 bytes: lengths, columns, and 41 bytes of each piece.
-            let end = 32 + 14 + 5 + 128 + 144 * 16 + 146 * 41
+            // The sketch of two blocks with runs of 5 bytes: lengths, columns, folders, and 41 bytes of each piece.
+            let end = 32 + 14 + 5 + 128 + 145 * 16 + 147 * 41
             return [[32, 0, 0], [UInt8(end & 255), UInt8(end >> 8), 1, 2, 5, 3, 4, 9, 9, 2, 2, 0x2f, 0x61] + second]
         }),
     roundTripOf(
@@ -53,7 +53,7 @@ let nameTargets: [FuzzTarget] = [
             let text = Array(choices.take(Int(choices.byte() & 15)))
             let names = choices.take(choices.number(bytes: 2))
             let runs = choices.take(choices.number(bytes: 2))
-            // What lengths and columns are filled with, again and again.
+            // What lengths, columns and folders are filled with, again and again.
             let marks = choices.take(choices.number(bytes: 2))
             let disk = try disk(
                 names: Array(names), states: Array(choices.rest), runs: Array(runs), marks: Array(marks), entries: entries)
@@ -112,11 +112,11 @@ private func disk(names: [UInt8], states: [UInt8], runs: [UInt8], marks: [UInt8]
         }
     }
     var segment = ByteWriter()
-    segment.raw(Array("bakareN1".utf8) + [4, 0, 0, 0, 0, 0, 0, 0] + id)
+    segment.raw(Array("bakareN1".utf8) + [5, 0, 0, 0, 0, 0, 0, 0] + id)
     let sealed = (seal(names, 0), seal(states, 1))
     segment.raw(sealed.0 + sealed.1 + seal(runs, 4))
     let words = (Int(entries) + 63) / 64
-    for number in 1...145 {
+    for number in 1...146 {
         let count = number == 1 ? words * 64 : words * 8
         segment.raw(seal((0..<count).map { marks.isEmpty ? 0 : marks[($0 + number) % marks.count] }, 4, UInt8(number)))
     }
@@ -138,7 +138,7 @@ private func disk(names: [UInt8], states: [UInt8], runs: [UInt8], marks: [UInt8]
     manifest.raw(id)
     manifest.count(segment.count)
     manifest.count(Int(entries))
-    let list = Array("bakareNm".utf8) + [4, 0, 0, 0, 0, 0, 0, 0] + id + seal(manifest.bytes, 3)
+    let list = Array("bakareNm".utf8) + [5, 0, 0, 0, 0, 0, 0, 0] + id + seal(manifest.bytes, 3)
     let disk = SimulatedDisk()
     try disk.makeDirectory("/names")
     for (name, content) in [("manifest", list), (hexadecimal(id) + ".names", segment.bytes)] {
