@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -433,6 +434,10 @@ uint64_t linux_monotonic_nanoseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+void linux_expect_sleeping_threads(uint32_t count) {
+    // PR_FUTEX_HASH, PR_FUTEX_HASH_SET_SLOTS; Linux 6.16.
+    prctl(78, 1, (unsigned long)count, 0, 0);
 }
 void linux_name_thread(const char *name) {
     char shortened[16];

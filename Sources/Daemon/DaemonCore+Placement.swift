@@ -1,10 +1,27 @@
 internal import BackupFormat
 internal import BackupNode
+internal import HostFiles
 internal import Ledger
 internal import Peers
 internal import Placement
 
 extension DaemonCore {
+    /// What peers need room for to hold all of this node's backups, in bytes. All sessions ask at once, after each poke: the vault is looked at
+    /// once for them.
+    var wantedBytes: UInt64 {
+        let (pokes, now) = (state.read { $0.pokes }, now)
+        if let known = wanted.withLock({ $0 }), known.pokes == pokes,
+            !isRepeatDue(every: DaemonCore.wantedSeconds, since: known.seconds, now: now)
+        {
+            return known.bytes
+        }
+        let bytes = (service.usage(of: owner)?.usedBytes ?? 0) + UInt64(max(0, elsewhereBytes.load(ordering: .relaxed)))
+        wanted.withLock { $0 = (bytes, pokes, now) }
+        return bytes
+    }
+
+    private static let wantedSeconds: Int64 = 5
+
     /// What of this node's snapshots is to be brought to the peer; nil for nothing.
     func share(of session: PeerSession) -> PlacedShare? {
         guard let device = session.device, configuration.role != .persister, session.agreement.isPublisherHere else {

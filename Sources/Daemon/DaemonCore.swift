@@ -65,6 +65,8 @@ package final class DaemonCore: Sendable {
     /// Had from reading or changing the book until all has followed it, so that an earlier book never comes after a later one.
     private let booking = Mutex<(marks: [UInt64?], seconds: Int64)>(([], 0))
     private let dialling = Mutex<Dialling?>(nil)
+    /// What peers need room for, as it was counted last, at which poke and when.
+    let wanted = Mutex<(bytes: UInt64, pokes: Int, seconds: Int64)?>(nil)
     /// The peers that were asked about last, in the order in which this node's snapshots go to them.
     let ordered = Mutex<(candidates: [Candidate], order: PlacementOrder)?>(nil)
     /// What peers have said to have committed since this node started, proven or not: what a session has brought before it broke is not
@@ -210,11 +212,6 @@ package final class DaemonCore: Sendable {
     /// Dials everyone who is known, at the addresses known now; may be said again at any time.
     package func dialKnown() {
         dialling.withLock { $0?.follow(state.read { $0.isStopping ? [] : $0.roster.wanted }) }
-    }
-
-    /// What peers need room for to hold all of this node's backups, in bytes.
-    var wantedBytes: UInt64 {
-        (service.usage(of: owner)?.usedBytes ?? 0) + UInt64(max(0, elsewhereBytes.load(ordering: .relaxed)))
     }
 
     /// Something may have to be brought to peers.

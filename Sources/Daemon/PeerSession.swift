@@ -2,7 +2,7 @@ package import BackupFormat
 internal import BackupNode
 internal import HostFiles
 package import PeerProtocol
-internal import Peers
+package import Peers
 package import Placement
 internal import Synchronization
 
@@ -212,10 +212,10 @@ package final class PeerSession: Sendable {
     /// What nothing hangs on, such as how much is in use, is said again after so long: while packs come it changes with each of them.
     private static let smallNewsNanoseconds: UInt64 = 30_000_000_000
 
-    /// Tells the peer what this node offers and wants, if that has changed; again until both sides' words agree.
-    package func renewOffer(freeBytes: UInt64, wantedBytes: UInt64) {
+    /// Tells the peer what this node offers and wants, if that has changed; again until both sides' words agree. `usage` is what is kept here
+    /// for the peer's owner.
+    package func renewOffer(freeBytes: UInt64, wantedBytes: UInt64, usage: VaultTotals?) {
         guard isPaired, let owner = connection.peer.certificate?.owner else { return }
-        let usage = core.service.usage(of: owner)
         let quota: UInt64
         switch connection.trust {
         case .own: quota = core.configuration.localCopyBytes == nil ? .max : 0

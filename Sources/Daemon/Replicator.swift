@@ -37,9 +37,10 @@ struct Replicator {
         var failures = 0
         while let first = next(after: pokes, nudges, milliseconds: pause) {
             var wake = first
-            if !first.isBackupRunning {
-                // Who is to get nothing has nothing to wait for.
-                if core.share(of: session) != nil { core.awaitQuiet(session, after: &brought) }
+            // Who is to get nothing has nothing to wait for.
+            let isIdle = core.share(of: session) == nil
+            if !isIdle, !first.isBackupRunning {
+                core.awaitQuiet(session, after: &brought)
                 wake = core.state.read { look(at: $0) }
             }
             // Another session with the same peer may be at it, and about to end.
@@ -48,7 +49,7 @@ struct Replicator {
             var isFinal = true
             var hasSent = false
             do throws(ReplicationError) {
-                if wake.pokes != pokes || wake.nudges != nudges || !wake.isBackupRunning { try round(device) }
+                if wake.pokes != pokes || wake.nudges != nudges || !wake.isBackupRunning { try round(device, isIdle) }
                 failures = 0
                 // Which set's they are shows at the commit.
                 if wake.isBackupRunning, core.share(of: session)?.holds(replicas: core.targets.least) == true {
@@ -103,8 +104,8 @@ struct Replicator {
         if error.code != .stopped, session.ended == nil { core.complain(device, "\(session.name): \(error)") }
     }
 
-    /// Everything that is due with this peer.
-    private func round(_ device: DeviceID) throws(ReplicationError) {
+    /// Everything that is due with this peer, which was to get nothing a moment ago if it `isIdle`.
+    private func round(_ device: DeviceID, _ isIdle: Bool) throws(ReplicationError) {
         let relies = try reliesOnPeers()
         if !relies { try deliverOrders(device) }
         // Until both have said what they offer, what was agreed before holds: to count nothing meanwhile would wake all others twice.
@@ -113,7 +114,7 @@ struct Replicator {
             // Wakes nobody: two sessions with one peer may see it differently for a time, and would wake each other without end.
             core.updateReplica(device) { $0.grantedBytes = granted }
         }
-        guard let share = core.share(of: session) else { return }
+        guard !isIdle, let share = core.share(of: session) else { return }
         let known = core.state.read { $0.replicas[device] }
         let before = progress.bytesSent
         // Before the snapshots are listed: a commit that is not over may count on what others make peers keep.

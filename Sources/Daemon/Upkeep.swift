@@ -2,6 +2,7 @@ internal import BackupFormat
 internal import BackupNode
 package import Discovery
 internal import HostFiles
+internal import Peers
 internal import Placement
 internal import Vault
 
@@ -40,8 +41,13 @@ package struct Upkeep {
         let free = (try? core.home.disk.freeBytes(core.home.vaultDirectory)).map { UInt64(max(0, $0)) } ?? 0
         let wanted = core.wantedBytes
         let announced = announcedFree(free, reserve: UInt64(core.configuration.reserveBytes))
+        /// Each owner's, for all of their devices.
+        var usages: [OwnerID: VaultTotals?] = [:]
         for session in core.state.read({ $0.sessions }) {
-            session.renewOffer(freeBytes: announced, wantedBytes: wanted)
+            guard session.isPaired, let owner = session.connection.peer.certificate?.owner else { continue }
+            let usage = usages[owner] ?? core.service.usage(of: owner)
+            usages[owner] = .some(usage)
+            session.renewOffer(freeBytes: announced, wantedBytes: wanted, usage: usage)
         }
     }
 

@@ -30,6 +30,9 @@ nonisolated(unsafe) var installedTurns: (any ThreadTurns)?
 /// thread but the caller may run.
 package func installThreadTurns(_ turns: (any ThreadTurns)?) { installedTurns = turns }
 
+/// For a process of which up to so many threads sleep at once: with some kernels each wake-up else looks through hundreds of them.
+package func expectSleepingThreads(_ count: UInt32) { linux_expect_sleeping_threads(count) }
+
 /// From some moment in the past on; does not run back.
 package func monotonicNanoseconds() -> UInt64 {
     installedTurns?.monotonicNanoseconds() ?? linux_monotonic_nanoseconds()

@@ -85,7 +85,7 @@ final class KeepingPeer: PeerChannel, @unchecked Sendable {
         let session = PeerSession(channel, core)
         session.begin()
         session.take(Offer(role: .persister, free: 1 << 40, quota: .max))
-        session.renewOffer(freeBytes: 1 << 40, wantedBytes: 1 << 20)
+        session.renewOffer(freeBytes: 1 << 40, wantedBytes: 1 << 20, usage: nil)
         return (channel, session)
     }
 

@@ -47,7 +47,7 @@ private final class CountingPeer: PeerChannel, @unchecked Sendable {
         let session = PeerSession(channel, core)
         session.begin()
         session.take(WakingTests.offer)
-        session.renewOffer(freeBytes: 1 << 40, wantedBytes: 0)
+        session.renewOffer(freeBytes: 1 << 40, wantedBytes: 0, usage: nil)
         return (channel, session)
     }
 
@@ -95,7 +95,7 @@ private final class CountingPeer: PeerChannel, @unchecked Sendable {
             sleep(milliseconds: 300)
         }
         for bytes in 1...8 {
-            session.renewOffer(freeBytes: (1 << 40) - UInt64(bytes) * (1 << 20), wantedBytes: UInt64(bytes))
+            session.renewOffer(freeBytes: (1 << 40) - UInt64(bytes) * (1 << 20), wantedBytes: UInt64(bytes), usage: nil)
         }
         sleep(milliseconds: 300)
         #expect(channel.rounds == before)

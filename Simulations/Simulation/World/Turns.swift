@@ -80,7 +80,10 @@ package final class Turns: ThreadTurns, @unchecked Sendable {
         choices = SplitMix64(seed)
         self.stepsMax = stepsMax
         running = Seat()
+        expectSleepingThreads(Turns.sleepingThreads)
     }
+
+    private static let sleepingThreads: UInt32 = 16_384
 
     // MARK: Machines
 

@@ -168,6 +168,8 @@ int64_t linux_raise_open_files(void);
 uint64_t linux_monotonic_nanoseconds(void);
 // Names the calling thread, at most 15 bytes of it.
 void linux_name_thread(const char *name);
+// Asks the kernel to tell so many sleeping threads of this process apart, a power of two; older kernels do not do it by process.
+void linux_expect_sleeping_threads(uint32_t count);
 uint32_t linux_thread_id(void);
 uint32_t linux_process_id(void);
 // As memcmp, with nothing equal to nothing.
