@@ -46,6 +46,15 @@ package final class SimulatedDisk: Disk {
     /// Operations so far that changed or synced something.
     package var operations: Int { state.withLock { $0.operations } }
 
+    /// Another one after anything on the disk was changed, by operations, decay or a power cut.
+    package struct Mark: Sendable, Hashable {
+        fileprivate let operations: Int
+        fileprivate let epoch: Int
+        fileprivate let damages: Int
+    }
+
+    package var mark: Mark { state.withLock { Mark(operations: $0.operations, epoch: $0.epoch, damages: $0.damages) } }
+
     /// Those operations in words, oldest first.
     package var log: [String] { state.withLock { $0.log } }
 
@@ -89,6 +98,7 @@ package final class SimulatedDisk: Disk {
             state.setBytes(of: node, bytes)
             state.nodes[node].durableBytes = bytes
             state.nodes[node].pending = []
+            state.damages += 1
         }
     }
 

@@ -46,6 +46,8 @@ struct SimulatedDiskState: Sendable {
     var log: [String] = []
     var now: Int64 = 0
     var epoch = 0
+    /// How often decay changed something.
+    var damages = 0
     /// Where directories were found, until one of them goes elsewhere.
     private var directories: [RawPath: Int] = [:]
     /// The one that was asked for last: mostly it is the next one too.

@@ -92,10 +92,8 @@ extension Swarm {
             open = (unprotected(), nil, nil)
             // While something is not protected, the others are looked at only to say at the end what is not well.
             guard open.unprotected == nil || step == steps else { continue }
-            moment = Moment()
             open.forgotten = machines.lazy.compactMap { self.forgottenSnapshot(on: $0) }.first
             open.claim = machines.lazy.compactMap { self.falseClaims($0, isEnd: true).first }.first
-            moment = nil
             guard open == (nil, nil, nil) else { continue }
             // Nobody has been told of what these have lost; by now it was found out.
             for machine in machines where damagedAt[machine.index] != nil && hidesLosses(machine) { mend(machine) }

@@ -6,9 +6,8 @@ internal import Ledger
 internal import Peers
 internal import Vault
 
-/// Something of an owner's vault on one machine's disk.
+/// Something of an owner's vault.
 struct Place: Hashable {
-    var machine: MachineIndex
     var owner: OwnerID
     var id: Bytes32
 }
@@ -18,8 +17,10 @@ struct FoundSnapshot {
     var missing: [PackID] = []
 }
 
-/// What was found in vaults, while nothing changes.
+/// What was found in the vaults of one disk, as long as nothing on it changes.
 struct Moment {
+    var disk: SimulatedDisk
+    var mark: SimulatedDisk.Mark
     var snapshots: [Place: FoundSnapshot?] = [:]
     /// Packs of pages that are not there.
     var pages: [Place: [PackID]] = [:]
@@ -30,8 +31,6 @@ struct Moment {
 extension Swarm {
     func checkNow() {
         count("checked a moment")
-        moment = Moment()
-        defer { moment = nil }
         for machine in machines where !empty.contains(machine.index) {
             checkQuotas(machine)
             if damagedAt[machine.index] == nil { checkCommitted(machine) }
@@ -109,34 +108,47 @@ extension Swarm {
         return found.missing.isEmpty && found.revision >= revision
     }
 
-    /// A snapshot as it stands on the machine's disk, and which of its packs are not there; nil where its record cannot be read. In one
-    /// moment each file is looked at once.
+    /// What was found on a machine's disk since anything changed there. Without power it shows nothing.
+    private func moment(_ machine: Machine) -> Moment {
+        let mark = machine.disk.mark
+        if let known = moments[machine.index], known.disk === machine.disk, known.mark == mark, machine.disk.hasPower {
+            return known
+        }
+        return Moment(disk: machine.disk, mark: mark)
+    }
+
+    /// A snapshot as it stands on the machine's disk, and which of its packs are not there; nil where its record cannot be read. As long as
+    /// nothing changes each file is looked at once.
     private func find(_ machine: Machine, _ owner: OwnerID, _ id: SnapshotID, _ vault: @autoclosure () -> Vault?)
         -> FoundSnapshot?
     {
-        let place = Place(machine: machine.index, owner: owner, id: id.value)
-        if let known = moment?.snapshots[place] { return known }
+        let place = Place(owner: owner, id: id.value)
+        var moment = moment(machine)
+        if let known = moment.snapshots[place] { return known }
+        // One owner of what is found, so that it is changed in place.
+        moments[machine.index] = nil
         var found: FoundSnapshot?
         if let vault = vault(), let record = try? vault.snapshotRecord(id) {
             found = FoundSnapshot(revision: record.revision)
-            for page in record.pages { found?.missing += missing(machine, owner, page.id, vault) }
+            for page in record.pages { found?.missing += missing(owner, page.id, vault, &moment) }
         }
-        moment?.snapshots[place] = .some(found)
+        moment.snapshots[place] = .some(found)
+        moments[machine.index] = machine.disk.hasPower ? moment : nil
         return found
     }
 
     /// Packs of a page that are not in the vault. One whose page cannot be read has no names.
-    private func missing(_ machine: Machine, _ owner: OwnerID, _ page: PageID, _ vault: Vault) -> [PackID] {
-        let place = Place(machine: machine.index, owner: owner, id: page.value)
-        if let known = moment?.pages[place] { return known }
+    private func missing(_ owner: OwnerID, _ page: PageID, _ vault: Vault, _ moment: inout Moment) -> [PackID] {
+        let place = Place(owner: owner, id: page.value)
+        if let known = moment.pages[place] { return known }
         let missing = ((try? vault.page(page))?.packs ?? []).filter { pack in
-            let place = Place(machine: machine.index, owner: owner, id: pack.value)
-            if let known = moment?.packs[place] { return !known }
+            let place = Place(owner: owner, id: pack.value)
+            if let known = moment.packs[place] { return !known }
             let isThere = (try? vault.knows(pack)) ?? false
-            moment?.packs[place] = isThere
+            moment.packs[place] = isThere
             return !isThere
         }
-        moment?.pages[place] = missing
+        moment.pages[place] = missing
         return missing
     }
 

@@ -77,8 +77,8 @@ package final class Swarm: @unchecked Sendable {
     var pendingTasks = 0
     var isHealing = false
     var restores = 0
-    /// While one moment is checked, in which nothing changes: what was found in vaults.
-    var moment: Moment?
+    /// What was found in vaults, by machine.
+    var moments: [Int: Moment] = [:]
     /// What machines have said to have made durable, since their last sweep.
     var acknowledged: [Int: [Acknowledgement]] = [:]
 
