@@ -18,7 +18,7 @@ extension ArchiveStore {
             report.evidence.unknown = packs
             return
         }
-        let other = ConditionLock<[PackID]>([])
+        let other = ConditionLock<[(PackID, isMended: Bool)]>([])
         let vault = vault
         report.evidence = try witness.examine(packs) { pack, bytes in
             progress.files.add(1, ordering: .relaxed)
@@ -26,12 +26,13 @@ extension ArchiveStore {
             guard let stub = try? vault.stub(pack), !stub.isProven, let right = try? PackStub(cutFrom: Array(bytes)) else {
                 return
             }
-            if stub.header != right.header || stub.tail != right.tail { other.withLock { $0.append(pack) } }
-            if repair { try? vault.store(stub: right, of: pack) }
+            let isOther = stub.header != right.header || stub.tail != right.tail
+            let isMended = repair && (try? vault.store(stub: right, of: pack)) != nil
+            if isOther { other.withLock { $0.append((pack, isMended)) } }
         }
-        for pack in other.withLock({ $0 }) {
+        for (pack, isMended) in other.withLock({ $0 }) {
             let text = "what a peer had shown of pack \(pack.hex) was not what the pack says of itself"
-            if repair { report.repaired.append(text) } else { report.repairable.append(text) }
+            if isMended { report.repaired.append(text) } else { report.repairable.append(text) }
         }
         for pack in report.evidence.lost { try noteLostElsewhere(pack, &lost) }
         report.lost += report.evidence.lost.map { "pack \($0.hex) was with peers only, and none of them has it whole" }

@@ -85,12 +85,28 @@ extension ArchiveStore {
             losses = KnownLosses(scrub)
         }
         try noteElsewhere(known, scrub, repair: repair, &losses, &report)
-        losses.snapshots.formUnion(
-            try checkSnapshots(lost, knownLost: Set(scrub.lostSnapshots), progress, &report))
+        let hurt = try checkSnapshots(lost, knownLost: Set(scrub.lostSnapshots), progress, &report)
+        losses.snapshots.formUnion(unexplained(Set(hurt), by: Set(losses.packs.keys)))
+        // What the daily scrub has found meanwhile.
+        for (pack, kind) in KnownLosses.read(disk, directory: ledgerDirectory).packs where known.packs[pack] == nil {
+            if losses.packs[pack] == nil { losses.packs[pack] = kind }
+        }
         // On a disk that takes no writes, what was found is in the report.
         try? losses.write(disk, directory: ledgerDirectory)
         report.seconds = (ContinuousClock.now - started) / .seconds(1)
         return report
+    }
+
+    /// Those whose lists name none of these packs: they are whole again when the packs are.
+    private func unexplained(_ snapshots: Set<SnapshotID>, by packs: Set<PackID>) -> Set<SnapshotID> {
+        var known: [PageID: Bool] = [:]
+        func names(_ page: PageID) -> Bool {
+            if let answer = known[page] { return answer }
+            let answer = (try? vault.page(page))?.packs.contains(where: packs.contains) ?? false
+            known[page] = answer
+            return answer
+        }
+        return snapshots.filter { (try? vault.snapshotRecord($0))?.pages.contains { names($0.id) } != true }
     }
 
     /// Takes what is lost off the lists of snapshots that need none of it, such as a pack into which others were merged, and which was

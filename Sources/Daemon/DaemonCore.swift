@@ -154,8 +154,9 @@ package final class DaemonCore: Sendable {
             throw NodeError(.home, "start", "\(error)", path: home.directory)
         }
         let roster = Roster(book: book, owner: owner, device: keys.identity.key.id)
-        let state = ConditionLock(
-            State(roster: roster, replicas: ReplicaTable.read(home.disk, directory: home.ledgerDirectory)))
+        var replicas = ReplicaTable.read(home.disk, directory: home.ledgerDirectory)
+        replicas.forgetUnproven()
+        let state = ConditionLock(State(roster: roster, replicas: replicas))
         self.state = state
         let handshake = HandshakeSetup(key: keys.identity.key, certificate: certificate, agent: "bakare-node")
         let now = currentTime() / 1_000_000_000

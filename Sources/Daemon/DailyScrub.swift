@@ -34,7 +34,7 @@ package struct DailyScrub {
         let found = run(share: share, besides: others.union(own)) { nanoseconds in
             core.rest(milliseconds: Int(min(nanoseconds / 1_000_000 * DailyScrub.restFactor, DailyScrub.restMaxMilliseconds)))
         }
-        remember(found.beyondRepair, isComplete: found.isComplete)
+        remember(found.beyondRepair, share: share, besides: own, isComplete: found.isComplete)
         guard found.isComplete else { return }
         let next =
             [UInt8((share + 1) % DailyScrub.shares)] + found.ofOthers.prefix(DailyScrub.knownMax).flatMap { $0.value.bytes }
@@ -42,11 +42,15 @@ package struct DailyScrub {
         try? core.home.disk.replaceFile(marker, with: next)
     }
 
-    /// Commands show it. All that was known before was looked at, if it was not stopped.
-    private func remember(_ packs: [PackID], isComplete: Bool) {
+    /// Commands show it. The share, and what was known before, was looked at, if it was not stopped; what a check has found meanwhile stays.
+    private func remember(_ packs: [PackID], share: Int, besides known: Set<PackID>, isComplete: Bool) {
         let (disk, folder) = (core.home.disk, core.home.ledgerDirectory)
         var losses = KnownLosses.read(disk, directory: folder)
-        if isComplete { losses.packs = losses.packs.filter { $0.value != .damaged } }
+        if isComplete {
+            losses.packs = losses.packs.filter { pack, kind in
+                kind != .damaged || !known.contains(pack) && DailyScrub.share(of: pack) != share
+            }
+        }
         for pack in packs { losses.packs[pack] = .damaged }
         // Where it cannot be written, it is found again.
         try? losses.write(disk, directory: folder)

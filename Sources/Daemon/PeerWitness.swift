@@ -114,7 +114,9 @@ package final class PeerWitness: PackWitness {
         return candidates.devices.contains { device in
             guard !asked.contains(device) else { return false }
             // Of one that is not in the ledger, nothing is known: it may be new, or the ledger.
-            return table.replicas[device].map { !$0.snapshots.isEmpty } ?? true
+            guard let known = table.replicas[device] else { return true }
+            // A session that broke leaves packs there before any snapshot counts.
+            return !known.snapshots.isEmpty || known.packs > 0 || known.usedBytes > 0 || known.grantedBytes > 0
         }
     }
 

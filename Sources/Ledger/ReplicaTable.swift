@@ -62,6 +62,11 @@ package struct ReplicaTable: Sendable, Hashable {
     /// Forgets what is not at one of these devices: of those who are no peers any more nothing counts.
     package mutating func keep(_ devices: Set<DeviceID>) { replicas = replicas.filter { devices.contains($0.key) } }
 
+    /// Forgets what peers have only said, as to a recovery: it is worth telling, and no proof may build on it.
+    package mutating func forgetUnproven() {
+        for device in replicas.keys where replicas[device]?.lastProven == 0 { replicas[device]?.snapshots = [:] }
+    }
+
     /// On how many peers the snapshot is proven, in this revision or a later one.
     package func proven(_ snapshot: SnapshotID, revision: UInt64, now: Int64) -> Int {
         replicas.values.count { replica in

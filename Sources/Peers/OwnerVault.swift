@@ -129,6 +129,8 @@ final class OwnerVault: Sendable {
             if gate.read({ $0.isEnsured }) { return vault }
             // Whoever made it may have been killed before its folders were durable: then nothing in them would be.
             let ensured = try Vault(disk: disk, directory: directory, owner: owner, create: true)
+            // The next object, when this one is let go of, knows nothing of what this one has not synced.
+            try ensured.sync()
             gate.withLock { $0.isEnsured = true }
             return ensured
         } catch {
