@@ -25,6 +25,21 @@ private func table(_ choices: inout Choices) -> ReplicaTable {
 }
 
 @Suite("Replica table") struct ReplicaTableTests {
+    @Test("what a peer has only said, and nobody proven, is forgotten; what is proven stays, and so does what it has granted")
+    func hearsay() {
+        var table = ReplicaTable()
+        for (peer, lastProven) in [(1, 0), (2, 5)] {
+            var replica = Replica(device: DeviceID(id(peer)))
+            replica.snapshots = [SnapshotID(id(9)): 0]
+            replica.grantedBytes = 7
+            replica.lastProven = Int64(lastProven)
+            table[replica.device] = replica
+        }
+        table.forgetUnproven()
+        #expect(table[DeviceID(id(1))].snapshots.isEmpty && table[DeviceID(id(1))].grantedBytes == 7)
+        #expect(table[DeviceID(id(2))].snapshots == [SnapshotID(id(9)): 0])
+    }
+
     @Test(
         "any table is read back as it was, and any change of a byte, or cut, gives no trap and no memory without bound",
         arguments: 0..<20)
