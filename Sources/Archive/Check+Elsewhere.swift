@@ -48,12 +48,7 @@ extension ArchiveStore {
     /// Notes the chunks of a pack that nobody has, and that are in no other.
     private func noteLostElsewhere(_ pack: PackID, _ lost: inout LostData) throws(ArchiveError) {
         guard let stub = try? vault.stub(pack), let entries = try? entries(of: stub) else { return }
-        for entry in entries {
-            do {
-                let elsewhere = try index.allLocations(of: entry.id).contains { $0.pack != pack }
-                if !elsewhere { lost.chunks.insert(entry.id) }
-            } catch { throw ArchiveError(.storage, "look up a chunk", "\(error)") }
-        }
+        try noteOnlyCopies(entries.map(\.id), in: pack, &lost)
     }
 
     /// Adds to `losses` the packs that were with peers only: those that nobody had now, and those of before that were not asked for.

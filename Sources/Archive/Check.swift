@@ -154,12 +154,19 @@ extension ArchiveStore {
             lost.packs.insert(index.packNumber(of: pack.id))
             return
         }
-        for entry in entries {
+        let hurt = entries.filter { entry in
             let bytes = Int(entry.offset)..<Int(entry.offset) + Int(entry.sealedBytes)
-            guard pack.lost.isEmpty || pack.lost.contains(where: { $0.overlaps(bytes) }) else { continue }
+            return pack.lost.isEmpty || pack.lost.contains { $0.overlaps(bytes) }
+        }
+        try noteOnlyCopies(hurt.map(\.id), in: pack.id, &lost)
+    }
+
+    /// Notes those of a pack's chunks that are in no other.
+    func noteOnlyCopies(_ chunks: [ChunkID], in pack: PackID, _ lost: inout LostData) throws(ArchiveError) {
+        for chunk in chunks {
             do {
-                let elsewhere = try index.allLocations(of: entry.id).contains { $0.pack != pack.id }
-                if !elsewhere { lost.chunks.insert(entry.id) }
+                let elsewhere = try index.allLocations(of: chunk).contains { $0.pack != pack }
+                if !elsewhere { lost.chunks.insert(chunk) }
             } catch {
                 throw ArchiveError(.storage, "look up a chunk", "\(error)")
             }
