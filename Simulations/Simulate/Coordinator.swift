@@ -12,6 +12,8 @@ struct Coordinator {
     private(set) var failures: [(seed: UInt64, checker: String, text: String)] = []
     private var nodeDays = 0
     private var counts: [String: Int] = [:]
+    /// Those that took the most of the processor, the most first.
+    private var dearest: [(seed: UInt64, milliseconds: Int)] = []
 
     /// A seed that takes longer has got stuck.
     private static let seedSecondsMax = 600
@@ -132,7 +134,10 @@ struct Coordinator {
     private mutating func finish(_ child: Child) {
         close(child.output)
         var status: Int32 = 0
-        waitpid(child.process, &status, 0)
+        var usage = rusage()
+        wait4(child.process, &status, 0, &usage)
+        dearest.append((child.seed, usage.milliseconds))
+        dearest = Array(dearest.sorted { $0.milliseconds > $1.milliseconds }.prefix(5))
         let lines = String(decoding: child.bytes, as: UTF8.self).split(separator: "\n").map(String.init)
         if options.isTraced { for line in lines where Report(line: line) == nil { writeLine(line) } }
         guard let report = lines.lazy.compactMap({ Report(line: $0) }).first else {
@@ -174,9 +179,7 @@ struct Coordinator {
     /// Of the processes that have ended: what a run is worth also on a machine that has other things to do.
     private var processorMilliseconds: Int {
         var usage = rusage()
-        guard getrusage(Int32(RUSAGE_CHILDREN.rawValue), &usage) == 0 else { return 0 }
-        let seconds = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec
-        return seconds * 1000 + Int(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000
+        return getrusage(Int32(RUSAGE_CHILDREN.rawValue), &usage) == 0 ? usage.milliseconds : 0
     }
 
     private func tenths(_ number: Int) -> String { "\(number / 10).\(number % 10)" }
@@ -192,6 +195,11 @@ struct Coordinator {
             for (kind, number) in found.sorted(by: { $0.key < $1.key }) {
                 writeLine("  \(kind.dropFirst(group.count)): \(number)")
             }
+        }
+        if options.count > 1 {
+            writeLine(
+                "dearest: "
+                    + dearest.map { "seed \($0.seed) \(tenths($0.milliseconds / 100)) s" }.joined(separator: ", "))
         }
         writeLine(progress)
     }
@@ -237,5 +245,12 @@ struct Coordinator {
         waitpid(child.process, &status, 0)
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
         return lines.contains { Report(line: String($0))?.checker == checker }
+    }
+}
+
+extension rusage {
+    /// Of the processor, in the program and in the kernel.
+    fileprivate var milliseconds: Int {
+        (ru_utime.tv_sec + ru_stime.tv_sec) * 1000 + Int(ru_utime.tv_usec + ru_stime.tv_usec) / 1000
     }
 }

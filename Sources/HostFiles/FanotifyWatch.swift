@@ -184,6 +184,9 @@ package final class FanotifyWatch: FolderWatch, @unchecked Sendable {
             throw error
         }
         defer { _ = linux_close(fd) }
+        // In the midst of its removal a folder may be found and be nowhere.
+        var raw = linux_status()
+        if linux_statx(fd, nil, 0, linux_AT_EMPTY_PATH, &raw) == 0, FileStatus(raw).linkCount == 0 { return nil }
         var length: Int64 = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: 4096) { space, used in
             length = linux_descriptor_path(fd, space.baseAddress, space.count)

@@ -37,14 +37,15 @@ package enum Pace: String, Sendable, Hashable {
 }
 
 extension Plan {
-    /// Each machine that has something to back up does so at an hour of its own, each day or more seldom; some do on one of the days each
-    /// hour.
+    /// Each machine that has something to back up does so at an hour of its own, each day or more seldom; some, three
+    /// at most, do on one of the days each hour.
     mutating func drawCalmWork(_ choices: inout SplitMix64, each interval: Int) {
         let end = days * 86_400
         /// How often something is done that is done each so many days.
         func times(each interval: Int, _ choices: inout SplitMix64) -> Int {
             days / interval + (choices.below(interval) < days % interval ? 1 : 0)
         }
+        var hourlyLeft = 3
         for (index, machine) in machines.enumerated() {
             if machine.role != .persister {
                 let hour = choices.below(86_400)
@@ -54,7 +55,8 @@ extension Plan {
                     if choices.below(4) > 0 { add(second - choices.below(3600), .edit(index)) }
                     add(second, .backUp(index))
                 }
-                if choices.isOne(in: 8) {
+                if choices.isOne(in: 8), hourlyLeft > 0 {
+                    hourlyLeft -= 1
                     let day = choices.below(days)
                     for hour in 0..<24 {
                         add(day * 86_400 + hour * 3600, .edit(index))

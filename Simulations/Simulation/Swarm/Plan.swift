@@ -91,6 +91,9 @@ package struct Plan: Sendable {
     var lies: Liar.Kind { seed.isMultiple(of: 4) ? .keepsUpAppearances : seed.isMultiple(of: 2) ? .subtle : .shameless }
     package var nodeDays: Int { days * machines.count }
 
+    /// Machines that one owner has on average, at most: all of a person's machines have sessions with each other.
+    private static let machinesOfOne = 10
+
     /// What a seed stands for. `size` asks for so many machines and days in place of what the seed would draw, and for a busy life
     /// unless `pace` says otherwise.
     package init(seed: UInt64, size: (machines: Int, days: Int)? = nil, pace: Pace? = nil) {
@@ -111,7 +114,7 @@ package struct Plan: Sendable {
         days = size?.days ?? self.pace.days(machineCount, interval: interval, &tempo)
         replicas = choices.pick([1, 2, 2, 2, 3]) ?? 2
         hasNoGrace = choices.isOne(in: 4)
-        let owners = min(machineCount, choices.within(1...max(1, min(20, machineCount / 2 + 1))))
+        let owners = min(machineCount, max(machineCount / Plan.machinesOfOne, choices.within(1...max(1, min(20, machineCount / 2 + 1)))))
         let hasLiar = machineCount > 2 && choices.isOne(in: 5)
         let isQuiet = choices.isOne(in: 5)
         machines = (0..<machineCount).map { index in
