@@ -14,6 +14,14 @@ extension DaemonCore {
     /// The peer says to have these, and no others; with nil, nothing that it has said counts any more.
     func noteSaid(_ device: DeviceID, _ snapshots: [SnapshotID: UInt64]?) { said.withLock { $0[device] = snapshots } }
 
+    /// Snapshots that the peer says to have, and of which it lacked packs at the last proof that are not here either: they do not count
+    /// there, and are asked about again when all is proven again.
+    func lacking(_ device: DeviceID) -> Set<SnapshotID> { lacking.withLock { $0[device] ?? [] } }
+
+    func noteLacking(_ device: DeviceID, _ snapshots: Set<SnapshotID>) {
+        lacking.withLock { $0[device] = snapshots.isEmpty ? nil : snapshots }
+    }
+
     func updateReplica(_ device: DeviceID, _ body: (inout Replica) -> Void) {
         state.withLock { $0.updateReplica(device, body) }
     }

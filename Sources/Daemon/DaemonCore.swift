@@ -72,6 +72,7 @@ package final class DaemonCore: Sendable {
     /// What peers have said to have committed since this node started, proven or not: what a session has brought before it broke is not
     /// brought again by the next.
     let said = Mutex<[DeviceID: [SnapshotID: UInt64]]>([:])
+    let lacking = Mutex<[DeviceID: Set<SnapshotID>]>([:])
 
     struct State {
         var roster: Roster
@@ -314,6 +315,7 @@ package final class DaemonCore: Sendable {
         }
         let known = Set(book.devices.map(\.certificate.device))
         said.withLock { said in said = said.filter { known.contains($0.key) } }
+        lacking.withLock { lacking in lacking = lacking.filter { known.contains($0.key) } }
         let (now, owner) = (now, owner)
         currentBasis.withLock { basis in
             basis.acquaintances = book.acquaintances(owner: owner)
@@ -341,17 +343,19 @@ package final class DaemonCore: Sendable {
     func add(_ session: PeerSession) {
         let identity = session.connection.peer
         let (isStopping, isOutdated, isCrowded) = state.withLock { state in
-            let ofFriend = state.sessions.count { other in
+            let ofFriend = state.sessions.filter { other in
                 session.connection.trust == .friend && other.isPaired && other.ended == nil
                     && other.connection.peer.certificate?.owner == identity.certificate?.owner
             }
+            // A device that comes again is not one more: its session of before may be broken, or be that of its node beside a command.
+            let again = ofFriend.contains { $0.device == session.device } ? 1 : 0
             state.sessions.append(session)
             if session.isPaired, let device = identity.certificate?.device {
                 // Somebody else had its place.
                 if state.replicas[device].state(now: now) == .offline { state.poke() }
                 state.updateReplica(device) { $0.lastSeen = now }
             }
-            return (state.isStopping, state.isOutdated(session), ofFriend >= memory.perFriendMax)
+            return (state.isStopping, state.isOutdated(session), ofFriend.count - again >= memory.perFriendMax)
         }
         if isCrowded { return session.connection.close(.busy) }
         if isOutdated || isStopping { session.connection.close(session.isPaired && !isStopping ? .unpaired : .leaving) }

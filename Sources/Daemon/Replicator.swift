@@ -182,8 +182,8 @@ struct Replicator {
             let here = try core.vault.snapshots()
             let others = here.filter { held[$0] == nil }
             if others.isEmpty { return true }
-            let kept = Set(try check.packs(of: here.filter { held[$0] != nil }))
-            for pack in try check.packs(of: others) where !kept.contains(pack) {
+            let kept = Set(check.packs(of: here.filter { held[$0] != nil }))
+            for pack in check.packs(of: others) where !kept.contains(pack) {
                 if try core.vault.isElsewhere(pack) { return false }
             }
             return true
@@ -196,14 +196,8 @@ struct Replicator {
         _ read: [SnapshotID: ReadRecord]
     ) throws(ReplicationError) {
         guard !held.isEmpty else { return }
-        var after = core.state.read { $0.replicas[device] }
-        after.snapshots = held
+        let lacking = core.lacking(device)
         let now = core.now
-        let check = ReplicaCheck(
-            of: core.vault, at: session.connection, progress: progress, relay: core.relay(besides: session, progress))
-        var random = RandomNumbers()
-        let new = held.keys.filter { before.snapshots[$0] != held[$0] }.sorted()
-        let old = held.keys.filter { before.snapshots[$0] == held[$0] }.sorted()
         #if MUTANTS
             if Mutant.trustTheLedger.isOn, before.lastProven > 0 {
                 return core.updateReplica(device) { replica in
@@ -212,40 +206,63 @@ struct Replicator {
                 }
             }
         #endif
-        var further: Set<PackID> = []
+        var after = core.state.read { $0.replicas[device] }
+        after.snapshots = held.filter { !lacking.contains($0.key) }
+        let check = ReplicaCheck(
+            of: core.vault, at: session.connection, progress: progress, relay: core.relay(besides: session, progress))
+        var random = RandomNumbers()
+        var asked = Set(held.keys)
+        var without: Set<SnapshotID> = []
+        let new = held.keys.filter { before.snapshots[$0] != held[$0] }.sorted()
+        let readings: ReplicaCheck.Readings
         switch Proof.due(before: before, after: after, generation: generation, now: now) {
         case .none: return
         case .sample:
-            further = try requireReadable(new, check, device, read)
-            let some = try check.packs(of: new).shuffled(using: &random).prefix(Replicator.samplePacks)
-            if try check.missing(of: further.sorted()).packs.isEmpty,
-                try check.audit(Array(some), seed: .random()).lost.isEmpty
+            (asked, without) = (asked.subtracting(lacking), lacking)
+            let some = new.filter { !lacking.contains($0) }
+            readings = try requireReadable(some, check, device, read)
+            let packs = check.packs(of: some, by: readings)
+            // What is on a later list, or not here, is asked for pack by pack.
+            let doubtful = Set(packs).subtracting(try check.sendable(packs)).union(readings.pages.values.joined())
+            if try check.missing(of: doubtful.sorted()).packs.isEmpty,
+                try check.audit(Array(packs.shuffled(using: &random).prefix(Replicator.samplePacks)), seed: .random()).lost.isEmpty
             {
-                return core.updateReplica(device) { $0.snapshots = held }
+                let proven = after.snapshots
+                return core.updateReplica(device) { $0.snapshots = proven }
             }
         case .whole:
             try lookForForgotten(device)
+            let old = held.keys.filter { before.snapshots[$0] == held[$0] }.sorted()
             // Where the peer has a later list, that one says what it needs.
             let later = old.filter { id in (try? core.vault.knownRecord(id)).map { held[id, default: 0] > $0.revision } ?? false }
             let some = old.filter { !later.contains($0) }.shuffled(using: &random).prefix(Replicator.readBack)
-            further = try requireReadable(new + later + some, check, device, read)
+            readings = try requireReadable(new + later + some, check, device, read)
         }
-        let packs = further.union(try check.packs(of: held.keys)).sorted()
+        let packs = check.packs(of: asked, by: readings)
         let (missing, _) = try check.missing(of: packs)
         var lost = missing
         let sample = packs.shuffled(using: &random).prefix(Replicator.auditPacks)
         lost += try check.audit(Array(sample), seed: .random()).lost.filter { !missing.contains($0) }
-        if !lost.isEmpty {
+        let there = try check.sendable(lost)
+        if !there.isEmpty {
             core.updateReplica(device) { $0.isDamaged = true }
-            core.log("\(session.name) has lost \(lost.count) packs: they are sent again")
-            try check.send(lost)
-            let still = try check.audit(lost, seed: .random()).lost
+            core.log("\(session.name) has lost \(describeCount(there.count, "pack")), sent again now")
+            try check.send(there)
+            let still = try check.audit(there, seed: .random()).lost
             guard still.isEmpty else {
                 throw ReplicationError(.untrue, "\(still.count) packs that it has taken again are still not whole there")
             }
         }
+        // What is not here either does not make all else there worth less.
+        let gone = Set(lost).subtracting(there)
+        if !gone.isEmpty { without.formUnion(check.snapshots(asked, needing: gone, by: readings)) }
+        if without != lacking, !without.isEmpty {
+            core.log("\(session.name) lacks packs of \(describeCount(without.count, "snapshot")) that are not here either")
+        }
+        core.noteLacking(device, without)
+        let proven = held.filter { !without.contains($0.key) }
         core.updateReplica(device) { replica in
-            replica.snapshots = held
+            replica.snapshots = proven
             replica.isDamaged = false
             replica.generation = generation
             replica.lastProven = now
@@ -263,14 +280,13 @@ struct Replicator {
         try deliverOrders(device)
     }
 
-    /// Throws `untrue` if the peer does not hand out what it says to have committed; that counts no more then. Answers the packs that are on
-    /// its lists and not on those here.
+    /// Throws `untrue` if the peer does not hand out what it says to have committed; that counts no more then.
     private func requireReadable(
         _ snapshots: [SnapshotID], _ check: ReplicaCheck, _ device: DeviceID, _ read: [SnapshotID: ReadRecord]
-    ) throws(ReplicationError) -> Set<PackID> {
+    ) throws(ReplicationError) -> ReplicaCheck.Readings {
         let readings = try check.readBack(snapshots, read: read)
         let unreadable = readings.unreadable
-        guard !unreadable.isEmpty else { return readings.furtherPacks }
+        guard !unreadable.isEmpty else { return readings }
         core.noteSaid(device, nil)
         core.updateReplica(device) { replica in
             replica.snapshots = replica.snapshots.filter { !unreadable.contains($0.key) }

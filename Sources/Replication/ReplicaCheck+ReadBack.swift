@@ -9,13 +9,12 @@ extension ReplicaCheck {
     package struct Readings: Sendable, Hashable {
         /// Snapshots that whoever recovers from there would not get.
         package var unreadable: [SnapshotID] = []
-        /// Packs that are on a later list of the peer's and not on the one that is here, as after the peer has merged some.
-        package var furtherPacks: Set<PackID> = []
+        /// The list of each snapshot of which the peer has a later one than is here, as after it has merged packs.
+        package var laterLists: [SnapshotID: [PageID]] = [:]
+        /// The packs on the pages of these lists that the list here does not have.
+        package var pages: [PageID: [PackID]] = [:]
 
-        package init(unreadable: [SnapshotID] = [], furtherPacks: Set<PackID> = []) {
-            self.unreadable = unreadable
-            self.furtherPacks = furtherPacks
-        }
+        package init() {}
     }
 
     /// Reads the records of these snapshots, and the pages of their lists of packs, as the peer has them. Unreadable are those whose record, or a
@@ -52,7 +51,8 @@ extension ReplicaCheck {
                 // What it has committed itself counts as its own list says.
                 guard found.revision > record.revision else { continue }
                 let mine = Set(record.pages.map(\.id))
-                for page in found.pages where !mine.contains(page) { readings.furtherPacks.formUnion(pages[page]?.packs ?? []) }
+                readings.laterLists[id] = found.pages
+                for page in found.pages where !mine.contains(page) { readings.pages[page] = pages[page]?.packs }
             }
         }
         return readings

@@ -27,21 +27,51 @@ package struct ReplicaCheck: Sendable {
         self.progress = progress
     }
 
-    /// The packs that these snapshots need, as far as they, or stubs of them, are here: in ascending order. 32 bytes each.
-    package func packs(of snapshots: some Sequence<SnapshotID>) throws(ReplicationError) -> [PackID] {
+    /// All packs that these snapshots need, be they here or not: by the later list of the peer's where `readings` has one, else by the list
+    /// that is here. In ascending order; 32 bytes each.
+    package func packs(
+        of snapshots: some Sequence<SnapshotID>, by readings: Readings = Readings()
+    ) -> [PackID] {
         var seen: Set<PageID> = []
         var packs: Set<PackID> = []
-        do {
-            for id in snapshots {
-                // What was forgotten or damaged meanwhile is no matter of the peer's.
-                guard let record = try? vault.knownRecord(id) else { continue }
-                for entry in record.pages where seen.insert(entry.id).inserted {
-                    guard let page = try? vault.page(entry.id) else { continue }
-                    for pack in page.packs where try vault.knows(pack) { packs.insert(pack) }
-                }
-            }
-        } catch { throw ReplicationError(error) }
+        for id in snapshots {
+            for page in pages(of: id, readings) where seen.insert(page).inserted { packs.formUnion(self.packs(on: page, readings)) }
+        }
         return packs.sorted()
+    }
+
+    /// Those of the snapshots that need one of the `lost` packs, by the same lists.
+    package func snapshots(
+        _ snapshots: some Sequence<SnapshotID>, needing lost: Set<PackID>, by readings: Readings = Readings()
+    ) -> Set<SnapshotID> {
+        var isHit: [PageID: Bool] = [:]
+        var found: Set<SnapshotID> = []
+        for id in snapshots {
+            let needs = pages(of: id, readings).contains { page in
+                if let known = isHit[page] { return known }
+                let hit = packs(on: page, readings).contains(where: lost.contains)
+                isHit[page] = hit
+                return hit
+            }
+            if needs { found.insert(id) }
+        }
+        return found
+    }
+
+    /// None for what was forgotten or damaged meanwhile: that is no matter of the peer's.
+    private func pages(of id: SnapshotID, _ readings: Readings) -> [PageID] {
+        readings.laterLists[id] ?? (try? vault.knownRecord(id))?.pages.map(\.id) ?? []
+    }
+
+    private func packs(on page: PageID, _ readings: Readings) -> [PackID] {
+        readings.pages[page] ?? (try? vault.page(page))?.packs ?? []
+    }
+
+    /// Those of the packs that can be sent: they, or stubs of them, are here.
+    package func sendable(_ packs: [PackID]) throws(ReplicationError) -> [PackID] {
+        var there: [PackID] = []
+        do { for pack in packs where try vault.knows(pack) { there.append(pack) } } catch { throw ReplicationError(error) }
+        return there
     }
 
     /// Those of the packs that the peer has to keep: it has committed one of these snapshots with the list of packs that it has here, and the
@@ -117,8 +147,7 @@ package struct ReplicaCheck: Sendable {
     /// Sends packs, whatever snapshots need them: those that were lost there, or those of a backup that is still running.
     /// All are durable there on return; a pack that is gone here meanwhile is passed over.
     package func send(_ packs: [PackID]) throws(ReplicationError) {
-        var there: [PackID] = []
-        do { for pack in packs where try vault.knows(pack) { there.append(pack) } } catch { throw ReplicationError(error) }
+        let there = try sendable(packs)
         if !there.isEmpty { try PackUpload(vault, peer.link, progress, relay).send(there) }
     }
 }

@@ -142,13 +142,40 @@ private final class TwistedPeer: PeerLink {
         let merged = try world.pack(2000)
         _ = try world.snapshot([[merged]], revision: 1, replacing: before)
         _ = try SnapshotUpload(from: world.vault, to: peer).run()
-        #expect(try check.readBack([before.id]) == ReplicaCheck.Readings(unreadable: [], furtherPacks: [merged]))
+        let readings = try check.readBack([before.id])
+        #expect(readings.unreadable.isEmpty && Array(readings.pages.values) == [[merged]])
+        // Its own list counts, and not the one that is here.
+        #expect(check.packs(of: [before.id], by: readings) == [merged])
         #expect(try check.missing(of: [merged]).packs == [])
         for path in disk.files(under: "/").map(\.path) where path.description.hasSuffix(merged.hex) { try disk.unlink(path) }
         // All that is on the list here is there still.
         #expect(try check.missing(of: check.packs(of: [before.id])).packs == [])
-        let further = try check.readBack([before.id]).furtherPacks
-        #expect(try check.missing(of: further.sorted()).packs == [merged])
+        #expect(try check.missing(of: check.packs(of: [before.id], by: check.readBack([before.id]))).packs == [merged])
+        #expect(check.snapshots([before.id], needing: [merged], by: readings) == [before.id])
+        #expect(check.snapshots([before.id], needing: Set(small), by: readings) == [])
+        #expect(check.snapshots([before.id], needing: [small[1]]) == [before.id])
+    }
+
+    @Test("a pack that is not here any more is asked for at the peer all the same, and does not count as there when the peer has lost it too")
+    func lostHereAndThere() throws {
+        var world = try ReplicationWorld()
+        let (first, second) = (try world.pack(5000), try world.pack(6000))
+        let lost = try world.snapshot([[first]])
+        let whole = try world.snapshot([[second]])
+        let disk = SimulatedDisk()
+        let peer = try world.peer(on: disk)
+        _ = try SnapshotUpload(from: world.vault, to: peer).run()
+        for path in world.disk.files(under: "/").map(\.path) where path.description.hasSuffix(first.hex) {
+            try world.disk.unlink(path)
+        }
+        let check = ReplicaCheck(of: world.vault, at: peer)
+        let ids = [lost.id, whole.id]
+        #expect(Set(check.packs(of: ids)) == [first, second])
+        #expect(try check.sendable([first, second]) == [second])
+        #expect(try check.missing(of: check.packs(of: ids)).packs == [])
+        for path in disk.files(under: "/").map(\.path) where path.description.hasSuffix(first.hex) { try disk.unlink(path) }
+        #expect(try check.missing(of: check.packs(of: ids)).packs == [first])
+        #expect(check.snapshots(ids, needing: [first]) == [lost.id])
     }
 
     @Test("a page of a list of packs that has another's bytes at a peer is sent again")

@@ -54,9 +54,7 @@ extension Swarm {
                 }
                 continue
             }
-            let places =
-                ["packs/\(one.id.hex.prefix(2))/\(one.id.hex)"] + trash(root, machine.disk).map { "trash/\($0)/\(one.id.hex)" }
-            let isThere = places.contains { (try? machine.disk.status(root.appending($0))) != nil }
+            let isThere = places(of: PackID(one.id), of: one.owner, on: machine).contains { (try? machine.disk.status($0)) != nil }
             if !isThere {
                 violated(
                     "acknowledged means durable",
@@ -64,8 +62,8 @@ extension Swarm {
             }
         }
         // Of some, every byte.
-        for one in (acknowledged[machine.index] ?? []).filter({ !$0.isSnapshot }).suffix(Swarm.readAfterCrash) {
-            guard let vault = vault(of: one.owner, on: machine), !isWhole(PackID(one.id), vault) else { continue }
+        for one in (acknowledged[machine.index] ?? []).filter({ !$0.isSnapshot }).suffix(Swarm.readAfterCrash)
+        where !isWhole(PackID(one.id), of: one.owner, on: machine) {
             violated(
                 "acknowledged means durable",
                 "\(machine.name) said to have pack \(one.id.hex.prefix(8)), and lost a part of it in a crash")
@@ -74,8 +72,4 @@ extension Swarm {
     }
 
     private static let readAfterCrash = 4
-
-    private func trash(_ root: RawPath, _ disk: SimulatedDisk) -> [String] {
-        ((try? disk.list(root.appending("trash"))) ?? []).map { String(decoding: $0.bytes, as: UTF8.self) }
-    }
 }

@@ -160,16 +160,28 @@ extension Swarm {
         }
         for page in record.pages {
             guard let packs = try? vault.page(page.id).packs else { return false }
-            for pack in packs where !isWhole(pack, vault) { return false }
+            for pack in packs where !isWhole(pack, of: owner, on: machine) { return false }
         }
         return true
     }
 
-    func isWhole(_ pack: PackID, _ vault: Vault) -> Bool {
-        guard let count = try? vault.packBytes(pack) else { return false }
-        var bytes = [UInt8](repeating: 0, count: count)
-        let isRead = bytes.withUnsafeMutableBytes { buffer in (try? vault.readPack(pack, 0..<count, into: buffer)) != nil }
-        return isRead && bytes.withUnsafeBytes { MerkleTree(hashing: $0).packID } == pack
+    /// Whether the pack is there, or in the trash, and comes out right, be it by its parity. Changes nothing on the disk.
+    func isWhole(_ pack: PackID, of owner: OwnerID, on machine: Machine) -> Bool {
+        places(of: pack, of: owner, on: machine).contains { path in
+            guard let file = try? ProtectedFile.open(machine.disk, path) else { return false }
+            var bytes = [UInt8](repeating: 0, count: file.contentBytes)
+            let isRead = bytes.withUnsafeMutableBytes { (try? file.readChecked(0..<file.contentBytes, into: $0)) != nil }
+            return isRead && bytes.withUnsafeBytes { MerkleTree(hashing: $0).packID } == pack
+        }
+    }
+
+    /// Where the pack may stand: among the vault's packs, or in its trash.
+    func places(of pack: PackID, of owner: OwnerID, on machine: Machine) -> [RawPath] {
+        let root = RawPath("/home/vault/\(owner.hex)")
+        let trash = root.appending("trash")
+        let name = RawPath(pack.hex)
+        return [root.appending("packs").appending(RawPath("\(pack.hex.prefix(2))")).appending(name)]
+            + ((try? machine.disk.list(trash)) ?? []).map { trash.appending($0).appending(name) }
     }
 
     /// After a disaster: what nobody has any more is beyond help.

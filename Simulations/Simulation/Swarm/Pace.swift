@@ -8,7 +8,7 @@ package enum Pace: String, Sendable, Hashable {
     case calm
 
     /// Of a hundred seeds so many live busy lives.
-    static let busyOfHundred = 55
+    static let busyOfHundred = 50
 
     /// Once in so many writes; 0 for never.
     var networkRates: [Int] { self == .busy ? [0, 0, 5000, 2000, 500] : [0, 0, 0, 20_000, 5000] }

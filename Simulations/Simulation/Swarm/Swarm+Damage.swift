@@ -14,7 +14,11 @@ extension Swarm {
             path.components.last != "reserve"
         else { return }
         let (place, bit) = (choices.next(), UInt8(1) << UInt8(choices.below(8)))
-        machine.disk.damage(path) { bytes in bytes[Int(place % UInt64(bytes.count))] ^= bit }
+        machine.disk.damage(path) { bytes in
+            let index = Int(place % UInt64(bytes.count))
+            bytes[index] ^= bit
+            turns.note("flipped a bit of byte \(index) of \(bytes.count) of \(path)")
+        }
         count("flipped a byte")
     }
 
