@@ -65,8 +65,8 @@ extension ArchiveStore {
         }
 
         // What was damaged and is whole again, or has gone, is relied on again.
-        if repair, readDataFraction >= 1, scrub.damagedPacks.isEmpty { try noteDamaged([]) }
-        try synchroniseIndex()
+        let withNobody = known.packs.filter { $0.value == .elsewhere }.keys
+        try synchroniseIndex(without: Set(scrub.damagedPacks.map(\.id)).union(withNobody))
         var lost = LostData()
         for pack in scrub.damagedPacks { try noteLost(pack, &lost) }
         try readElsewhere(scrub.elsewhereToRead, by: witness, repair: repair, progress, &lost, &report)

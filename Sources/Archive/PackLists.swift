@@ -105,27 +105,6 @@ extension ArchiveStore {
     func relyOnNone(of missing: [PackID], damaged: [DamagedPack]) throws(ArchiveError) {
         try salvage(damaged)
         index.markGone(packs: Set(missing).union(damaged.map(\.id)))
-        try noteDamaged(damaged.map(\.id))
-    }
-
-    private var damagedFile: RawPath { ledgerDirectory.appending("damaged-packs") }
-    private static let damagedBytesMax = 16 << 20
-
-    /// Packs that are there and that parity could not rebuild at the last check: 32 bytes each, in a file of the ledger's folder. None where
-    /// that cannot be read, which the next check mends.
-    func damagedPacks() -> Set<PackID> {
-        guard let bytes = try? ProtectedFile.content(disk, damagedFile, limit: ArchiveStore.damagedBytesMax) else { return [] }
-        return Set(
-            stride(from: 0, to: bytes.count - 31, by: 32).compactMap { start in
-                Bytes32(bytes: Array(bytes[start..<start + 32])).map { PackID($0) }
-            })
-    }
-
-    func noteDamaged(_ packs: [PackID]) throws(ArchiveError) {
-        do {
-            if packs.isEmpty, try disk.status(damagedFile) == nil { return }
-            try disk.replaceProtectedFile(damagedFile, with: packs.flatMap(\.value.bytes))
-        } catch { throw ArchiveError(.storage, "note damaged packs", "\(error)") }
     }
 
     /// Puts the chunks of damaged packs that can still be read into new packs.

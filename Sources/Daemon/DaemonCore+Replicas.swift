@@ -14,6 +14,15 @@ extension DaemonCore {
     /// The peer says to have these, and no others; with nil, nothing that it has said counts any more.
     func noteSaid(_ device: DeviceID, _ snapshots: [SnapshotID: UInt64]?) { said.withLock { $0[device] = snapshots } }
 
+    /// Whether it is a day since the peer was looked at for what it was told to forget.
+    func isLookDue(_ device: DeviceID) -> Bool {
+        isRepeatDue(every: DaemonCore.lookSeconds, since: looked.withLock { $0[device] ?? 0 }, now: now)
+    }
+
+    func noteLook(_ device: DeviceID) { looked.withLock { [now] in $0[device] = now } }
+
+    private static let lookSeconds: Int64 = 86_400
+
     /// Snapshots that the peer says to have, and of which it lacked packs at the last proof that are not here either: they do not count
     /// there, and are asked about again when all is proven again.
     func lacking(_ device: DeviceID) -> Set<SnapshotID> { lacking.withLock { $0[device] ?? [] } }
@@ -67,4 +76,15 @@ extension DaemonCore {
 
     private static let quietMilliseconds = 1000
     private static let quietSteps = 10
+}
+
+extension DaemonCore.State {
+    /// Sessions that devices of this friend have besides the one that begins. A device that comes again is not one more: its session of
+    /// before may be broken, or be that of its node beside a command.
+    func friendSessions(besides session: PeerSession) -> Int {
+        guard session.connection.trust == .friend else { return 0 }
+        let owner = session.connection.peer.certificate?.owner
+        let others = sessions.filter { $0.isPaired && $0.ended == nil && $0.connection.peer.certificate?.owner == owner }
+        return others.count - (others.contains { $0.device == session.device } ? 1 : 0)
+    }
 }

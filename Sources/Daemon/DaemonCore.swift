@@ -73,6 +73,7 @@ package final class DaemonCore: Sendable {
     /// brought again by the next.
     let said = Mutex<[DeviceID: [SnapshotID: UInt64]]>([:])
     let lacking = Mutex<[DeviceID: Set<SnapshotID>]>([:])
+    let looked = Mutex<[DeviceID: Int64]>([:])
 
     struct State {
         var roster: Roster
@@ -316,6 +317,7 @@ package final class DaemonCore: Sendable {
         let known = Set(book.devices.map(\.certificate.device))
         said.withLock { said in said = said.filter { known.contains($0.key) } }
         lacking.withLock { lacking in lacking = lacking.filter { known.contains($0.key) } }
+        looked.withLock { looked in looked = looked.filter { known.contains($0.key) } }
         let (now, owner) = (now, owner)
         currentBasis.withLock { basis in
             basis.acquaintances = book.acquaintances(owner: owner)
@@ -343,19 +345,14 @@ package final class DaemonCore: Sendable {
     func add(_ session: PeerSession) {
         let identity = session.connection.peer
         let (isStopping, isOutdated, isCrowded) = state.withLock { state in
-            let ofFriend = state.sessions.filter { other in
-                session.connection.trust == .friend && other.isPaired && other.ended == nil
-                    && other.connection.peer.certificate?.owner == identity.certificate?.owner
-            }
-            // A device that comes again is not one more: its session of before may be broken, or be that of its node beside a command.
-            let again = ofFriend.contains { $0.device == session.device } ? 1 : 0
+            let isCrowded = state.friendSessions(besides: session) >= memory.perFriendMax
             state.sessions.append(session)
             if session.isPaired, let device = identity.certificate?.device {
                 // Somebody else had its place.
                 if state.replicas[device].state(now: now) == .offline { state.poke() }
                 state.updateReplica(device) { $0.lastSeen = now }
             }
-            return (state.isStopping, state.isOutdated(session), ofFriend.count - again >= memory.perFriendMax)
+            return (state.isStopping, state.isOutdated(session), isCrowded)
         }
         if isCrowded { return session.connection.close(.busy) }
         if isOutdated || isStopping { session.connection.close(session.isPaired && !isStopping ? .unpaired : .leaving) }

@@ -224,14 +224,12 @@ struct Replicator {
             let packs = check.packs(of: some, by: readings)
             // What is on a later list, or not here, is asked for pack by pack.
             let doubtful = Set(packs).subtracting(try check.sendable(packs)).union(readings.pages.values.joined())
-            if try check.missing(of: doubtful.sorted()).packs.isEmpty,
-                try check.audit(Array(packs.shuffled(using: &random).prefix(Replicator.samplePacks)), seed: .random()).lost.isEmpty
-            {
+            let sample = Array(packs.shuffled(using: &random).prefix(Replicator.samplePacks))
+            if try check.missing(of: doubtful.sorted()).packs.isEmpty, try check.audit(sample, seed: .random()).lost.isEmpty {
                 let proven = after.snapshots
                 return core.updateReplica(device) { $0.snapshots = proven }
             }
         case .whole:
-            try lookForForgotten(device)
             let old = held.keys.filter { before.snapshots[$0] == held[$0] }.sorted()
             // Where the peer has a later list, that one says what it needs.
             let later = old.filter { id in (try? core.vault.knownRecord(id)).map { held[id, default: 0] > $0.revision } ?? false }
@@ -269,17 +267,6 @@ struct Replicator {
         }
     }
 
-    /// A peer that went on with an old disk has again what it was told to forget, and is told again.
-    private func lookForForgotten(_ device: DeviceID) throws(ReplicationError) {
-        let forgotten = core.orders.forgotten
-        guard !forgotten.isEmpty else { return }
-        let back = try PeerVault(session.connection).snapshots(of: forgotten)
-        guard !back.isEmpty else { return }
-        let nonces = core.orders.all.filter { order in order.snapshots.contains(where: back.contains) }.map(\.nonce)
-        core.updateReplica(device) { $0.ordersDelivered.subtract(nonces) }
-        try deliverOrders(device)
-    }
-
     /// Throws `untrue` if the peer does not hand out what it says to have committed; that counts no more then.
     private func requireReadable(
         _ snapshots: [SnapshotID], _ check: ReplicaCheck, _ device: DeviceID, _ read: [SnapshotID: ReadRecord]
@@ -301,6 +288,7 @@ struct Replicator {
         #if MUTANTS
             if Mutant.dropForgetOrders.isOn { return }
         #endif
+        if core.isLookDue(device) { try lookForForgotten(device) }
         let delivered = core.state.read { $0.replicas[device].ordersDelivered }
         let due = core.orders.all.filter { !delivered.contains($0.nonce) }
         guard !due.isEmpty, try PeerVault(session.connection).state().exists else { return }
@@ -312,6 +300,19 @@ struct Replicator {
         }
         let known = Set(core.orders.all.map(\.nonce))
         core.updateReplica(device) { $0.ordersDelivered.formIntersection(known) }
+    }
+
+    /// A peer that went on with an old disk has again what it was told to forget, and is told again. Also one that keeps nothing else: it may
+    /// bring that back to others.
+    private func lookForForgotten(_ device: DeviceID) throws(ReplicationError) {
+        let forgotten = core.orders.forgotten
+        guard !forgotten.isEmpty else { return }
+        let peer = PeerVault(session.connection)
+        let back = try peer.state().exists ? peer.snapshots(of: forgotten) : []
+        core.noteLook(device)
+        guard !back.isEmpty else { return }
+        let nonces = core.orders.all.filter { order in order.snapshots.contains(where: back.contains) }.map(\.nonce)
+        core.updateReplica(device) { $0.ordersDelivered.subtract(nonces) }
     }
 
     /// Sends packs of a backup that is still running: no snapshot needs them yet, and the commit will find them there. False when there

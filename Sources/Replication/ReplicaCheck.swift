@@ -35,7 +35,9 @@ package struct ReplicaCheck: Sendable {
         var seen: Set<PageID> = []
         var packs: Set<PackID> = []
         for id in snapshots {
-            for page in pages(of: id, readings) where seen.insert(page).inserted { packs.formUnion(self.packs(on: page, readings)) }
+            for page in pages(of: id, readings) where seen.insert(page).inserted {
+                packs.formUnion(self.packs(on: page, readings))
+            }
         }
         return packs.sorted()
     }

@@ -156,7 +156,7 @@ private final class TwistedPeer: PeerLink {
         #expect(check.snapshots([before.id], needing: [small[1]]) == [before.id])
     }
 
-    @Test("a pack that is not here any more is asked for at the peer all the same, and does not count as there when the peer has lost it too")
+    @Test("a pack that is not here any more is asked for at the peer all the same")
     func lostHereAndThere() throws {
         var world = try ReplicationWorld()
         let (first, second) = (try world.pack(5000), try world.pack(6000))

@@ -54,7 +54,9 @@ extension Swarm {
                 }
                 continue
             }
-            let isThere = places(of: PackID(one.id), of: one.owner, on: machine).contains { (try? machine.disk.status($0)) != nil }
+            let isThere = places(of: PackID(one.id), of: one.owner, on: machine).contains {
+                (try? machine.disk.status($0)) != nil
+            }
             if !isThere {
                 violated(
                     "acknowledged means durable",

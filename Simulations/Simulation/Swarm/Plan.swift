@@ -114,7 +114,8 @@ package struct Plan: Sendable {
         days = size?.days ?? self.pace.days(machineCount, interval: interval, &tempo)
         replicas = choices.pick([1, 2, 2, 2, 3]) ?? 2
         hasNoGrace = choices.isOne(in: 4)
-        let owners = min(machineCount, max(machineCount / Plan.machinesOfOne, choices.within(1...max(1, min(20, machineCount / 2 + 1)))))
+        let owners = min(
+            machineCount, max(machineCount / Plan.machinesOfOne, choices.within(1...max(1, min(20, machineCount / 2 + 1)))))
         let hasLiar = machineCount > 2 && choices.isOne(in: 5)
         let isQuiet = choices.isOne(in: 5)
         machines = (0..<machineCount).map { index in

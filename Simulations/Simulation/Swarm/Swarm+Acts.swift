@@ -159,7 +159,12 @@ extension Swarm {
         if report.errorCount > 0 {
             violated("backups take in everything", "\(machine.name): \(report.errors.map { "\($0)" }.joined(separator: "; "))")
         }
-        owners[machine.owner].snapshots[id] = ModelSnapshot(content: content, machine: machine.index, replicas: replicas)
+        var snapshot = ModelSnapshot(content: content, machine: machine.index, replicas: replicas)
+        if countsOnDestroyed(id, on: machine) {
+            snapshot.isBeyondHelp = true
+            count("snapshots that count on what was destroyed before")
+        }
+        owners[machine.owner].snapshots[id] = snapshot
         turns.note("\(machine.name): committed \(id.hex.prefix(8)), \(content.count) files")
     }
 

@@ -1,6 +1,7 @@
 internal import BackupFormat
 internal import BackupNode
 internal import HostFiles
+internal import Ledger
 
 extension Swarm {
     /// Files of a home, of those that hold something.
@@ -34,7 +35,32 @@ extension Swarm {
         }
         damagedAt[machine.index] = turns.now
         misdirected.insert(machine.index)
+        noteDestroyed(to, on: machine)
         noteLosses()
+    }
+
+    /// A pack of the machine's own that has become another's.
+    private func noteDestroyed(_ path: RawPath, on machine: Machine) {
+        let owner = owners[machine.owner].id
+        guard path.isWithin(RawPath("/home/vault/\(owner.hex)/packs")), let name = path.components.last,
+            let pack = PackID(hex: name), !isWhole(pack, of: owner, on: machine)
+        else { return }
+        destroyed[machine.index, default: []].insert(pack)
+    }
+
+    /// Whether a snapshot that was just made counts on a pack that was destroyed before and that nobody has: of which the machine has not
+    /// noticed anything yet.
+    func countsOnDestroyed(_ id: SnapshotID, on machine: Machine) -> Bool {
+        let owner = owners[machine.owner].id
+        let known = KnownLosses.read(machine.disk, directory: machine.home.ledgerDirectory).packs
+        let unnoticed = (destroyed[machine.index] ?? []).filter { known[$0] == nil }
+        guard !unnoticed.isEmpty, let vault = vault(of: owner, on: machine), let record = try? vault.snapshotRecord(id) else {
+            return false
+        }
+        let needed = Set(record.pages.flatMap { (try? vault.page($0.id))?.packs ?? [] }).intersection(unnoticed)
+        return needed.contains { pack in
+            !machines.contains { isReachable($0, from: machine) && isWhole(pack, of: owner, on: $0) }
+        }
     }
 
     func losePacks(_ machine: Machine, all: Bool) {

@@ -63,6 +63,8 @@ package final class Swarm: @unchecked Sendable {
     var flipped: [Int: Set<RawPath>] = [:]
     /// Machines of which a block was written into another file: it may pass for that file's own.
     var misdirected: Set<Int> = []
+    /// Own packs of a machine that such a write has hit, beyond its parity.
+    var destroyed: [Int: Set<PackID>] = [:]
     /// Machines that lost their disk once, and with it what was agreed with friends.
     var forgetful: Set<Int> = []
     /// Machines whose disk was lost and that were not recovered yet.
