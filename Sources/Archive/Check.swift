@@ -65,11 +65,12 @@ extension ArchiveStore {
         }
 
         // What was damaged and is whole again, or has gone, is relied on again.
-        let withNobody = known.packs.filter { $0.value == .elsewhere }.keys
-        try synchroniseIndex(without: Set(scrub.damagedPacks.map(\.id)).union(withNobody))
+        let damaged = Set(scrub.damagedPacks.map(\.id))
+        try synchroniseIndex(without: damaged)
         var lost = LostData()
         for pack in scrub.damagedPacks { try noteLost(pack, &lost) }
-        try readElsewhere(scrub.elsewhereToRead, by: witness, repair: repair, progress, &lost, &report)
+        try readElsewhere(
+            scrub.elsewhereToRead, by: witness, damaged: damaged, repair: repair, progress, &lost, &report)
         var losses = KnownLosses()
         let mayRevise = identity.owner != nil && identity.certificate.permissions.contains(.forget)
         if scrub.isHurt, repair, !peersMayHold, mayRevise {

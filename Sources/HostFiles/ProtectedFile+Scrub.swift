@@ -52,6 +52,10 @@ extension ProtectedFile {
 
     private func scrub(_ small: ProtectedSmallForm, _ repair: Bool, _ report: inout ProtectionReport) throws(HostFilesError) {
         report.lost = small.lost
+        if small.isContested {
+            report.damagedBlocks += 1
+            return
+        }
         let right = small.content.withUnsafeBytes { ProtectedFileEncoder().smallFrames($0) }
         let found = ProtectedSmallForm.bytes(file, fileBytes)
         for start in stride(from: 0, to: right.count, by: ProtectedLayout.pageBytes) {

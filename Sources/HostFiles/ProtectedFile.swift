@@ -20,14 +20,21 @@ package final class ProtectedFile: Sendable {
     /// Bytes of the file as it was found.
     package let fileBytes: Int
 
+    /// Tells right content from another file's, where a write into the wrong place has left both.
+    package typealias ContentCheck = ([UInt8]) -> Bool
+
     /// Opens the file. Throws `damaged` if no copy of its table is left that says what it holds.
-    package static func open(_ disk: any Disk, _ path: RawPath) throws(HostFilesError) -> ProtectedFile {
-        try ProtectedFile(try disk.openForReading(path), path)
+    package static func open(
+        _ disk: any Disk, _ path: RawPath, isRight: ContentCheck? = nil
+    ) throws(HostFilesError) -> ProtectedFile {
+        try ProtectedFile(try disk.openForReading(path), path, isRight)
     }
 
     /// Opens the file so that ``scrub(repair:)`` may rewrite its damaged blocks.
-    package static func openForRepair(_ disk: any Disk, _ path: RawPath) throws(HostFilesError) -> ProtectedFile {
-        try ProtectedFile(try disk.openForUpdating(path), path)
+    package static func openForRepair(
+        _ disk: any Disk, _ path: RawPath, isRight: ContentCheck? = nil
+    ) throws(HostFilesError) -> ProtectedFile {
+        try ProtectedFile(try disk.openForUpdating(path), path, isRight)
     }
 
     /// Writes a new file at `path` that must not exist, synced and closed. Its name is not durable yet. Returns its bytes.
@@ -52,8 +59,10 @@ package final class ProtectedFile: Sendable {
     }
 
     /// The whole content of the file at `path`, checked and rebuilt where needed; at most `limit` bytes, else `damaged`.
-    package static func content(_ disk: any Disk, _ path: RawPath, limit: Int) throws(HostFilesError) -> [UInt8] {
-        let file = try open(disk, path)
+    package static func content(
+        _ disk: any Disk, _ path: RawPath, limit: Int, isRight: ContentCheck? = nil
+    ) throws(HostFilesError) -> [UInt8] {
+        let file = try open(disk, path, isRight: isRight)
         guard file.contentBytes <= limit else {
             throw HostFilesError(.damaged, "read", path: path, detail: "longer than such a file may be")
         }
@@ -74,28 +83,27 @@ package final class ProtectedFile: Sendable {
         return groups * ProtectedLayout.fullGroupBytes + ProtectedLayout(contentBytes: rest, small: false).frameBytes
     }
 
-    private init(_ file: any DiskFile, _ path: RawPath) throws(HostFilesError) {
+    private init(_ file: any DiskFile, _ path: RawPath, _ isRight: ContentCheck?) throws(HostFilesError) {
         self.file = file
         self.path = path
-        fileBytes = try file.size()
+        let fileBytes = try file.size()
+        self.fileBytes = fileBytes
         let head = ProtectedFile.page(file, at: 0)
-        if head.map({ $0.layout.isSmall }) ?? (fileBytes <= ProtectedSmallForm.fileBytesMax) {
-            guard let small = ProtectedSmallForm(file, fileBytes: fileBytes) else {
-                throw ProtectedFile.noTable(path)
+        func small() -> ProtectedSmallForm? { ProtectedSmallForm(file, fileBytes: fileBytes, isRight: isRight) }
+        // The length says which form it is, since another file's block may stand at the start; its tables do, where it has a wrong length.
+        var found = fileBytes <= ProtectedSmallForm.fileBytesMax ? small() : nil
+        if found == nil {
+            let largeHead = head?.layout.isSmall == true ? nil : head
+            if let (groups, rest) = ProtectedFile.groups(file, fileBytes: fileBytes, head: largeHead) {
+                form = .large(groups: groups, lastContentBytes: rest)
+                contentBytes = (groups - 1) * ProtectedLayout.groupContentBytes + rest
+                return
             }
-            form = .small(small)
-            contentBytes = small.content.count
-            return
+            found = fileBytes > ProtectedSmallForm.fileBytesMax ? small() : nil
         }
-        if let (groups, rest) = ProtectedFile.groups(file, fileBytes: fileBytes, head: head) {
-            form = .large(groups: groups, lastContentBytes: rest)
-            contentBytes = (groups - 1) * ProtectedLayout.groupContentBytes + rest
-        } else if head == nil, let small = ProtectedSmallForm(file, fileBytes: fileBytes) {
-            form = .small(small)
-            contentBytes = small.content.count
-        } else {
-            throw ProtectedFile.noTable(path)
-        }
+        guard let found else { throw ProtectedFile.noTable(path) }
+        form = .small(found)
+        contentBytes = found.content.count
     }
 
     private static func noTable(_ path: RawPath) -> HostFilesError {

@@ -9,18 +9,32 @@ struct ProtectedSmallForm: Sendable {
     let content: [UInt8]
     /// Content bytes that cannot be rebuilt.
     let lost: [Range<Int>]
+    /// Two whole contents stand here, as after a write that went into the wrong file, and nothing tells which is right: neither is to be
+    /// written over.
+    let isContested: Bool
 
-    /// Reads the file, or nil if none of the four copies of its table is left.
-    init?(_ file: any DiskFile, fileBytes: Int) {
+    /// Reads the file, or nil if no copy of a table is left. Where both frames are whole and say different things, the content is the one
+    /// that `isRight`.
+    init?(_ file: any DiskFile, fileBytes: Int, isRight: ProtectedFile.ContentCheck?) {
         let bytes = ProtectedSmallForm.bytes(file, fileBytes)
-        guard let layout = ProtectedSmallForm.layout(bytes) else { return nil }
-        var checksums: [UInt32] = []
-        for table in ProtectedSmallForm.tables(layout) where checksums.isEmpty {
-            guard ProtectedSmallForm.page(bytes, table)?.layout == layout else { continue }
-            bytes.withUnsafeBytes { raw in
-                for index in 0..<layout.blocks { checksums.append(raw.u32(table + ProtectedLayout.pageHeaderBytes + 4 * index)) }
-            }
-        }
+        guard let first = ProtectedSmallForm.firstTable(bytes) else { return nil }
+        let reading = ProtectedSmallForm.read(bytes, first)
+        let others = ProtectedSmallForm.isUsual(bytes, first) ? [] : ProtectedSmallForm.tables(bytes).filter { $0 != first }
+        let whole = ([first] + others).map { ProtectedSmallForm.read(bytes, $0) }.filter(\.lost.isEmpty)
+        let right = whole.count > 1 ? isRight.flatMap { isRight in whole.first { isRight($0.content) } } : nil
+        isContested = whole.count > 1 && right == nil
+        (content, lost) = right ?? whole.first ?? reading
+    }
+
+    /// What a copy of the table says.
+    private struct Table: Equatable {
+        var layout: ProtectedLayout
+        var checksums: [UInt32]
+    }
+
+    /// The content by one table, put together from both frames and their parity.
+    private static func read(_ bytes: [UInt8], _ table: Table) -> (content: [UInt8], lost: [Range<Int>]) {
+        let layout = table.layout
         var blocks: [UInt8] = []
         var bad: [Int] = []
         for index in 0..<layout.blocks {
@@ -31,14 +45,16 @@ struct ProtectedSmallForm: Sendable {
                 #endif
                 let offset = copy * layout.frameBytes + layout.offset(ofBlock: index)
                 let block = Array(bytes[offset..<offset + layout.blockBytes])
-                if block.withUnsafeBytes({ crc32c($0) }) == checksums[index] { found = block }
+                if block.withUnsafeBytes({ crc32c($0) }) == table.checksums[index] { found = block }
             }
             if found == nil { bad.append(index) }
             blocks += found ?? [UInt8](repeating: 0, count: layout.blockBytes)
         }
-        bad = ProtectedSmallForm.rebuild(&blocks, layout, checksums, bad)
-        content = Array(blocks[..<layout.contentBytes])
-        lost = ProtectedFile.ranges(ofBlocks: bad.filter { $0 < layout.dataBlocks }, layout, from: 0)
+        bad = rebuild(&blocks, layout, table.checksums, bad)
+        return (
+            Array(blocks[..<layout.contentBytes]),
+            ProtectedFile.ranges(ofBlocks: bad.filter { $0 < layout.dataBlocks }, layout, from: 0)
+        )
     }
 
     /// Bytes of the file as far as the small form reaches; what cannot be read is zero.
@@ -52,21 +68,45 @@ struct ProtectedSmallForm: Sendable {
         bytes.withUnsafeBytes { ProtectedPage(UnsafeRawBufferPointer(rebasing: $0[offset...])) }
     }
 
+    /// The table at `offset`, if it is that of a content of so many blocks.
+    private static func table(_ bytes: [UInt8], _ offset: Int, _ dataBlocks: Int) -> Table? {
+        guard let layout = page(bytes, offset)?.layout, layout.isSmall, layout.dataBlocks == dataBlocks else { return nil }
+        let checksums = bytes.withUnsafeBytes { raw in
+            (0..<layout.blocks).map { raw.u32(offset + ProtectedLayout.pageHeaderBytes + 4 * $0) }
+        }
+        return Table(layout: layout, checksums: checksums)
+    }
+
     /// Where the four copies of the table lie.
-    private static func tables(_ layout: ProtectedLayout) -> [Int] {
+    private static func places(_ layout: ProtectedLayout) -> [Int] {
         [0, layout.frameBytes, layout.secondTableOffset, layout.frameBytes + layout.secondTableOffset]
     }
 
-    /// The layout that any copy of the table gives, each looked for where a content of each number of blocks puts it.
-    private static func layout(_ bytes: [UInt8]) -> ProtectedLayout? {
+    /// The first that any copy gives, each looked for where a content of each number of blocks puts it.
+    private static func firstTable(_ bytes: [UInt8]) -> Table? {
         for blocks in 0...ReedSolomon.dataBlocksMax {
-            let layout = ProtectedLayout(contentBytes: blocks << Int(ProtectedLayout.smallBlockShift), small: true)
-            for offset in tables(layout) {
-                guard let found = page(bytes, offset), found.layout.isSmall, found.layout.dataBlocks == blocks else { continue }
-                return found.layout
+            for offset in places(ProtectedLayout(contentBytes: blocks << Int(ProtectedLayout.smallBlockShift), small: true)) {
+                if let found = table(bytes, offset, blocks) { return found }
             }
         }
         return nil
+    }
+
+    /// All that differ.
+    private static func tables(_ bytes: [UInt8]) -> [Table] {
+        var found: [Table] = []
+        for blocks in 0...ReedSolomon.dataBlocksMax {
+            for offset in places(ProtectedLayout(contentBytes: blocks << Int(ProtectedLayout.smallBlockShift), small: true)) {
+                if let table = table(bytes, offset, blocks), !found.contains(table) { found.append(table) }
+            }
+        }
+        return found
+    }
+
+    /// Whether both frames begin with this table: then there is no other.
+    private static func isUsual(_ bytes: [UInt8], _ first: Table) -> Bool {
+        table(bytes, 0, first.layout.dataBlocks) == first
+            && table(bytes, first.layout.frameBytes, first.layout.dataBlocks) == first
     }
 
     /// Rebuilds the bad blocks; returns those that stay bad.

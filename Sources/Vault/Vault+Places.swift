@@ -1,4 +1,5 @@
 internal import BackupFormat
+internal import Cryptography
 internal import HostFiles
 
 /// A pack, a page or the stub of a pack: what the sweep may move to the trash, and a commit back.
@@ -9,6 +10,15 @@ enum Stored: Hashable, CustomStringConvertible {
 
     private static let pageSuffix = ".page"
     private static let stubSuffix = ".stub"
+
+    /// Tells its content from another's. A stub does not say of which pack it is.
+    var isRight: ProtectedFile.ContentCheck? {
+        switch self {
+        case .pack(let id): { content in content.withUnsafeBytes { MerkleTree(hashing: $0).packID == id } }
+        case .page(let id): { content in PageID(content.withUnsafeBytes { sha256($0) }) == id }
+        case .stub: nil
+        }
+    }
 
     var trashName: String {
         switch self {

@@ -78,7 +78,7 @@ extension Vault {
 
     func mend(_ stored: Stored) throws(VaultError) -> ProtectionReport {
         try withFound(stored, "mend") { path throws(HostFilesError) in
-            try ProtectedFile.openForRepair(disk, path).scrub(repair: true)
+            try ProtectedFile.openForRepair(disk, path, isRight: stored.isRight).scrub(repair: true)
         }
     }
 
@@ -92,7 +92,9 @@ extension Vault {
     func findPack(_ id: PackID) throws(VaultError) -> ProtectedFile {
         // Before the trash: of a pack that peers keep, nothing is there.
         if try isElsewhere(id) { throw VaultError(.elsewhere, "read", "pack \(id)") }
-        let file = try withFound(.pack(id), "read") { path throws(HostFilesError) in try ProtectedFile.open(disk, path) }
+        let file = try withFound(.pack(id), "read") { path throws(HostFilesError) in
+            try ProtectedFile.open(disk, path, isRight: Stored.pack(id).isRight)
+        }
         // Its length decides how much memory a reader takes.
         guard file.contentBytes <= Limits.packBytesMax else {
             throw VaultError(.damaged, "read", "pack \(id)", detail: "it is longer than a pack may be")
@@ -103,7 +105,7 @@ extension Vault {
     /// A page of a pack list, checked against its id.
     package func page(_ id: PageID) throws(VaultError) -> PackListPage {
         let bytes = try withFound(.page(id), "read") { path throws(HostFilesError) in
-            try ProtectedFile.content(disk, path, limit: Vault.pageBytesMax)
+            try ProtectedFile.content(disk, path, limit: Vault.pageBytesMax, isRight: Stored.page(id).isRight)
         }
         guard PageID(bytes.withUnsafeBytes { sha256($0) }) == id else {
             throw VaultError(.damaged, "read", "page \(id)", detail: "its bytes are not those that its name says")
@@ -140,10 +142,19 @@ extension Vault {
     /// The record in a file, its signatures not checked.
     func record(at path: RawPath, _ subject: String) throws(VaultError) -> SnapshotRecord {
         let bytes = try files("read", subject) { () throws(HostFilesError) in
-            try ProtectedFile.content(disk, path, limit: Limits.snapshotRecordBytesMax)
+            try ProtectedFile.content(disk, path, limit: Limits.snapshotRecordBytesMax, isRight: Vault.isRecord(named: path))
         }
         do { return try bytes.withUnsafeBytes { bytes throws(FormatError) in try SnapshotRecord(decoding: bytes) } } catch {
             throw VaultError(.damaged, "read", subject, detail: "\(error)")
+        }
+    }
+
+    /// Whether a content is the record that the file's name says; any record, where that is no snapshot's.
+    static func isRecord(named path: RawPath) -> ProtectedFile.ContentCheck {
+        let id = path.components.last.flatMap { SnapshotID(hex: $0) }
+        return { content in
+            guard let record = content.withUnsafeBytes({ try? SnapshotRecord(decoding: $0) }) else { return false }
+            return id.map { $0 == record.id } ?? true
         }
     }
 

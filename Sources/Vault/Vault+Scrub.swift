@@ -70,10 +70,15 @@ extension Vault {
     }
 
     /// Checks the blocks of one file, and mends them. Nil if not even its table is left.
-    private func scrub(_ path: RawPath, _ repair: Bool, _ report: inout ScrubReport) throws(HostFilesError) -> ProtectionReport? {
+    private func scrub(
+        _ path: RawPath, _ isRight: ProtectedFile.ContentCheck?, _ repair: Bool, _ report: inout ScrubReport
+    ) throws(HostFilesError) -> ProtectionReport? {
         let found: ProtectionReport
         do throws(HostFilesError) {
-            let file = repair ? try ProtectedFile.openForRepair(disk, path) : try ProtectedFile.open(disk, path)
+            let file =
+                repair
+                ? try ProtectedFile.openForRepair(disk, path, isRight: isRight)
+                : try ProtectedFile.open(disk, path, isRight: isRight)
             report.bytesRead += file.fileBytes
             found = try file.scrub(repair: repair)
         } catch {
@@ -95,7 +100,7 @@ extension Vault {
         for id in try snapshots() {
             do throws(VaultError) {
                 _ = try files("check", "snapshot \(id)") { () throws(HostFilesError) in
-                    try scrub(snapshotPath(id), repair, &report)
+                    try scrub(snapshotPath(id), Vault.isRecord(named: snapshotPath(id)), repair, &report)
                 }
                 for page in try snapshotRecord(id).pages { pages.insert(page.id) }
                 report.snapshots += 1
@@ -116,7 +121,9 @@ extension Vault {
         for id in pages {
             do throws(VaultError) {
                 _ = try isPresent(.page(id), repair, &report)
-                _ = try withFound(.page(id), "check") { path throws(HostFilesError) in try scrub(path, repair, &report) }
+                _ = try withFound(.page(id), "check") { path throws(HostFilesError) in
+                    try scrub(path, Stored.page(id).isRight, repair, &report)
+                }
                 packs.add(try page(id).packs)
                 report.pages += 1
             } catch {
@@ -131,7 +138,7 @@ extension Vault {
     private func scrubStub(_ pack: PackID, _ repair: Bool, _ report: inout ScrubReport) throws(VaultError) -> Bool {
         guard try isPresent(.stub(pack), repair, &report) else { return false }
         do throws(VaultError) {
-            _ = try withFound(.stub(pack), "check") { path throws(HostFilesError) in try scrub(path, repair, &report) }
+            _ = try withFound(.stub(pack), "check") { path throws(HostFilesError) in try scrub(path, nil, repair, &report) }
             _ = try stub(pack)
             return true
         } catch {
@@ -144,7 +151,10 @@ extension Vault {
         _ pack: PackID, _ repair: Bool, _ buffer: UnsafeMutableRawBufferPointer, _ report: inout ScrubReport
     ) throws(VaultError) {
         do throws(VaultError) {
-            let found = try withFound(.pack(pack), "check") { path throws(HostFilesError) in try scrub(path, repair, &report) }
+            let isRight = Stored.pack(pack).isRight
+            let found = try withFound(.pack(pack), "check") { path throws(HostFilesError) in
+                try scrub(path, isRight, repair, &report)
+            }
             report.packsRead += 1
             if let found, !found.lost.isEmpty {
                 state.withLock { $0.openPacks.remove(pack) }
@@ -159,7 +169,9 @@ extension Vault {
                 return
             }
             // Checksums tell decay; only the hash tells that these are the pack's bytes and no others.
-            let file = try withFound(.pack(pack), "check") { path throws(HostFilesError) in try ProtectedFile.open(disk, path) }
+            let file = try withFound(.pack(pack), "check") { path throws(HostFilesError) in
+                try ProtectedFile.open(disk, path, isRight: isRight)
+            }
             let count = min(file.contentBytes, buffer.count)
             let content = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
             _ = try files("check", "pack \(pack)") { () throws(HostFilesError) in try file.readChecked(0..<count, into: content) }
@@ -179,7 +191,7 @@ extension Vault {
     package func scrub(_ pack: PackID) throws(VaultError) -> PackHealth {
         do throws(VaultError) {
             var found = try withFound(.pack(pack), "check") { path throws(HostFilesError) in
-                try ProtectedFile.open(disk, path).scrub(repair: false)
+                try ProtectedFile.open(disk, path, isRight: Stored.pack(pack).isRight).scrub(repair: false)
             }
             if found.wasDamaged {
                 found = try mend(.pack(pack))

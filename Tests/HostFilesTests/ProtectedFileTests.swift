@@ -147,6 +147,34 @@ func content(_ count: Int, seed: UInt64 = 7) -> [UInt8] {
         try expectMended(disk, original, content, "overlong") { $0 += [1, 2, 3] }
     }
 
+    @Test("where another file's block was written over one copy, whoever knows the content gets it back")
+    func foreignBlock() throws {
+        let mine = content(900)
+        let (disk, original) = try file(mine)
+        for others in [content(900, seed: 8), content(1500), content(100_000)] {
+            let foreign = try file(others).1.prefix(4096)
+            for start in [0, 4096] {
+                disk.damage("/f") { $0.replaceSubrange(start..<start + 4096, with: foreign) }
+                let found = disk.files(under: "/f").first?.bytes
+                let isContested = others.count <= 4096
+                let report = try ProtectedFile.openForRepair(disk, "/f").scrub(repair: true)
+                #expect(report.wasDamaged && report.isWhole != isContested)
+                if isContested { #expect(disk.files(under: "/f").first?.bytes == found) }
+                #expect(try ProtectedFile.content(disk, "/f", limit: 5000, isRight: { $0 == mine }) == mine)
+                #expect(try ProtectedFile.openForRepair(disk, "/f", isRight: { $0 == mine }).scrub(repair: true).isWhole)
+                #expect(disk.files(under: "/f").first?.bytes == original)
+            }
+        }
+    }
+
+    @Test("the start of a large file may be that of a small one, and the rest tells what it is")
+    func foreignHead() throws {
+        let mine = content(100_000)
+        let (disk, original) = try file(mine)
+        let foreign = try file(content(900)).1.prefix(4096)
+        try expectMended(disk, original, mine, "a small file's block") { $0.replaceSubrange(0..<4096, with: foreign) }
+    }
+
     @Test("mends two damaged bytes, wherever they are", arguments: sizes)
     func twoFlips(_ size: Int) throws {
         let content = content(size)

@@ -259,6 +259,27 @@ import Vault
         #expect(report.damagedPacks.map { $0.id } == [world.packs[3].id] && !report.isWhole)
     }
 
+    @Test("another file's block over one of a small file's two copies loses nothing: names tell which is right")
+    func misdirectedBlock() throws {
+        let vault = try open()
+        let (page, other) = (try world.page([3, 4]), try world.page([5]))
+        let (record, later) = (world.record(1, [page]), world.record(2, [other]))
+        try world.publish(vault, record, [page])
+        try world.publish(vault, later, [other])
+        func put(_ from: String, over to: String) throws {
+            let block = try #require(disk.files(under: path(from)).first).bytes.prefix(4096)
+            disk.damage(path(to)) { $0.replaceSubrange(0..<4096, with: block) }
+        }
+        try put("pages/\(other.id.hex)", over: "pages/\(page.id.hex)")
+        try put("snapshots/\(later.id.hex)", over: "snapshots/\(record.id.hex)")
+        #expect(try vault.page(page.id) == page)
+        #expect(try vault.snapshotRecord(record.id) == record)
+        _ = try vault.sweep(grace: 0, now: 0)
+        let report = try vault.scrub(readData: 1, seed: 1, repair: true)
+        #expect(report.isWhole && report.repairedFiles == 2)
+        #expect(try vault.scrub(readData: 1, seed: 1, repair: false).damagedFiles == 0)
+    }
+
     @Test("a damaged snapshot or page stops the sweep before it removes anything")
     func refusesToSweep() throws {
         let vault = try open()

@@ -33,6 +33,7 @@ extension Swarm {
             let start = Int(place % UInt64(max(1, bytes.count / 4096))) * 4096
             for (index, byte) in block.enumerated() where start + index < bytes.count { bytes[start + index] = byte }
         }
+        turns.note("a block of \(from) went into \(to)")
         damagedAt[machine.index] = turns.now
         misdirected.insert(machine.index)
         noteDestroyed(to, on: machine)
