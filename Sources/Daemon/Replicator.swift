@@ -211,41 +211,29 @@ struct Replicator {
         let check = ReplicaCheck(
             of: core.vault, at: session.connection, progress: progress, relay: core.relay(besides: session, progress))
         var random = RandomNumbers()
-        var asked = Set(held.keys)
-        var without: Set<SnapshotID> = []
         let new = held.keys.filter { before.snapshots[$0] != held[$0] }.sorted()
-        let readings: ReplicaCheck.Readings
-        switch Proof.due(before: before, after: after, generation: generation, now: now) {
-        case .none: return
-        case .sample:
-            (asked, without) = (asked.subtracting(lacking), lacking)
-            let some = new.filter { !lacking.contains($0) }
-            readings = try requireReadable(some, check, device, read)
-            let packs = check.packs(of: some, by: readings)
-            // What is on a later list, or not here, is asked for pack by pack.
-            let doubtful = Set(packs).subtracting(try check.sendable(packs)).union(readings.pages.values.joined())
-            let sample = Array(packs.shuffled(using: &random).prefix(Replicator.samplePacks))
-            if try check.missing(of: doubtful.sorted()).packs.isEmpty, try check.audit(sample, seed: .random()).lost.isEmpty {
-                let proven = after.snapshots
-                return core.updateReplica(device) { $0.snapshots = proven }
-            }
-        case .whole:
-            let old = held.keys.filter { before.snapshots[$0] == held[$0] }.sorted()
-            // Where the peer has a later list, that one says what it needs.
-            let later = old.filter { id in (try? core.vault.knownRecord(id)).map { held[id, default: 0] > $0.revision } ?? false }
-            let some = old.filter { !later.contains($0) }.shuffled(using: &random).prefix(Replicator.readBack)
-            readings = try requireReadable(new + later + some, check, device, read)
+        let due = Proof.due(before: before, after: after, generation: generation, now: now)
+        if due == .none { return }
+        if due == .sample, try showsSample(new.filter { !lacking.contains($0) }, check, device, read) {
+            let proven = after.snapshots
+            return core.updateReplica(device) { $0.snapshots = proven }
         }
-        let packs = check.packs(of: asked, by: readings)
+        let old = held.keys.filter { before.snapshots[$0] == held[$0] }.sorted()
+        // Where the peer has a later list, that one says what it needs.
+        let later = old.filter { id in (try? core.vault.knownRecord(id)).map { held[id, default: 0] > $0.revision } ?? false }
+        let some = old.filter { !later.contains($0) }.shuffled(using: &random).prefix(Replicator.readBack)
+        let readings = try requireReadable(new + later + some, check, device, read)
+        let packs = check.packs(of: held.keys, by: readings)
         let (missing, _) = try check.missing(of: packs)
         var lost = missing
         let sample = packs.shuffled(using: &random).prefix(Replicator.auditPacks)
         lost += try check.audit(Array(sample), seed: .random()).lost.filter { !missing.contains($0) }
-        let there = try check.sendable(lost)
+        var there = try check.sendable(lost)
         if !there.isEmpty {
             core.updateReplica(device) { $0.isDamaged = true }
             core.log("\(session.name) has lost \(describeCount(there.count, "pack")), sent again now")
-            try check.send(there)
+            let unsent = try sendAgain(there, check)
+            there.removeAll(where: unsent.contains)
             let still = try check.audit(there, seed: .random()).lost
             guard still.isEmpty else {
                 throw ReplicationError(.untrue, "\(still.count) packs that it has taken again are still not whole there")
@@ -253,7 +241,7 @@ struct Replicator {
         }
         // What is not here either does not make all else there worth less.
         let gone = Set(lost).subtracting(there)
-        if !gone.isEmpty { without.formUnion(check.snapshots(asked, needing: gone, by: readings)) }
+        let without = gone.isEmpty ? [] : check.snapshots(held.keys, needing: gone, by: readings)
         if without != lacking, !without.isEmpty {
             core.log("\(session.name) lacks packs of \(describeCount(without.count, "snapshot")) that are not here either")
         }
@@ -265,6 +253,39 @@ struct Replicator {
             replica.generation = generation
             replica.lastProven = now
         }
+    }
+
+    /// Sends what the peer has lost; answers what cannot be had now, as it is with peers that are away, or has decayed here too.
+    private func sendAgain(_ lost: [PackID], _ check: ReplicaCheck) throws(ReplicationError) -> Set<PackID> {
+        do throws(ReplicationError) {
+            try check.send(lost)
+            return []
+        } catch { guard [.local, .untrue].contains(error.code) else { throw error } }
+        var unsent: Set<PackID> = []
+        for pack in lost {
+            do throws(ReplicationError) { try check.send([pack]) } catch {
+                switch error.code {
+                case .local: break
+                // It does not take what is not the pack.
+                case .untrue where (try? core.vault.scrub(pack)) == .beyondRepair: break
+                default: throw error
+                }
+                unsent.insert(pack)
+            }
+        }
+        return unsent
+    }
+
+    /// Whether the peer shows a few packs of these new snapshots, and has all those that are not here.
+    private func showsSample(
+        _ new: [SnapshotID], _ check: ReplicaCheck, _ device: DeviceID, _ read: [SnapshotID: ReadRecord]
+    ) throws(ReplicationError) -> Bool {
+        let readings = try requireReadable(new, check, device, read)
+        let packs = check.packs(of: new, by: readings)
+        let doubtful = Set(packs).subtracting(try check.sendable(packs)).union(readings.pages.values.joined())
+        guard try check.missing(of: doubtful.sorted()).packs.isEmpty else { return false }
+        var random = RandomNumbers()
+        return try check.audit(Array(packs.shuffled(using: &random).prefix(Replicator.samplePacks)), seed: .random()).lost.isEmpty
     }
 
     /// Throws `untrue` if the peer does not hand out what it says to have committed; that counts no more then.

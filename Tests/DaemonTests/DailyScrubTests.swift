@@ -64,6 +64,31 @@ import Testing
         core.finish()
     }
 
+    @Test("what a scrub has found beyond repair is stored again by the next backup")
+    func storedAgain() throws {
+        let world = try SimulatedHome()
+        var choices = Choices(seed: 8)
+        let content = choices.bytes(3_000_000)
+        try world.backUp(content)
+        let packs = world.disk.files(under: RawPath("/home/vault/\(world.owner.id.hex)/packs"))
+        let large = try #require(packs.max { $0.bytes.count < $1.bytes.count })
+        #expect(try world.backUp(content).newBytes < 100_000)
+        world.disk.damage(large.path) { bytes in for index in bytes.indices { bytes[index] ^= 1 } }
+        // Nobody knows.
+        #expect(try world.backUp(content).newBytes < 100_000)
+        let id = try #require(PackID(hex: String(decoding: large.path.bytes.suffix(64), as: UTF8.self)))
+        let core = try world.core()
+        world.disk.now = currentTime() / 1_000_000_000
+        // It is the turn of the share that it is in.
+        world.disk.now -= 2 * 86_400
+        try world.disk.replaceFile("/home/ledger/scrubbed", with: [UInt8(id.value.words.0 % UInt64(DailyScrub.shares))])
+        DailyScrub(core).runIfDue()
+        core.finish()
+        #expect(KnownLosses.read(world.disk, directory: "/home/ledger").packs == [id: .damaged])
+        #expect(try world.backUp(content).newBytes >= 3_000_000)
+        #expect(try world.backUp(content).newBytes < 100_000)
+    }
+
     @Test("a pack that is beyond repair comes back from a peer that has proven it")
     func fromPeer() throws {
         let world = try SimulatedHome()

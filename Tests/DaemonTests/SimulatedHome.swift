@@ -5,6 +5,7 @@ import Cryptography
 import Daemon
 import Foundation
 import HostFiles
+import Ledger
 import PeerProtocol
 import Peers
 import Testing
@@ -27,8 +28,38 @@ struct SimulatedHome {
     /// Another device of the same owner.
     func device(_ name: String) -> Certificate { owner.certify(NodeKey.generate(), name: name, permissions: .all, serial: 1) }
 
+    /// Puts a device into the book, and with it its owner if that is a friend.
+    func know(_ certificate: Certificate) throws {
+        try home.peerBook().change { book throws(PeerBookError) in
+            try book.recovered(certificate, own: owner.id, at: [], now: currentTime() / 1_000_000_000)
+        }
+    }
+
+    /// Runs the daemon, with a peer connected, until the condition holds; false if it does not within 20 seconds.
+    func meet(_ certificate: Certificate, _ service: VaultService, until condition: () throws -> Bool) throws -> Bool {
+        let core = try core()
+        let this = try #require(keys.identity.certificate)
+        let (_, session) = KeepingPeer.begin(certificate, service, core, asker: this)
+        defer {
+            core.stop()
+            session.end(PeerProtocolError(.disconnected, "the connection broke"))
+            core.finish()
+        }
+        for _ in 0..<400 {
+            if try condition() { return true }
+            sleep(milliseconds: 50)
+        }
+        return false
+    }
+
+    /// What the ledger says of a peer.
+    func replica(_ certificate: Certificate) -> Replica {
+        ReplicaTable.read(disk, directory: home.ledgerDirectory)[certificate.device]
+    }
+
     /// Backs up one file.
-    func backUp(_ content: [UInt8]) throws {
+    @discardableResult
+    func backUp(_ content: [UInt8]) throws -> BackupReport {
         let source = FileManager.default.temporaryDirectory.appendingPathComponent("bakare-source-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: source, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: source) }
@@ -36,6 +67,7 @@ struct SimulatedHome {
         let request = BackupRequest(paths: [RawPath(source.path)], exclusions: Exclusions(), host: "this", time: currentTime())
         let report = try Node(home, keys, configuration).backUp(request, Progress()) { _ in }
         #expect(report.snapshot != nil)
+        return report
     }
 
     func core(log: @escaping @Sendable (String) -> Void = { _ in }) throws -> DaemonCore {
@@ -51,10 +83,11 @@ final class KeepingPeer: PeerChannel, @unchecked Sendable {
         var drafts = 0
         var audits = 0
         var isBroken = false
+        var closed: PeerProtocolError.Code?
     }
 
     let peer: PeerIdentity
-    let trust = Trust.own
+    let trust: Trust
     let hello = Hello(offer: Offer(role: .persister))
     let handshakeHash = [UInt8](repeating: 7, count: 64)
     let invitationToken: Bytes32? = nil
@@ -62,7 +95,8 @@ final class KeepingPeer: PeerChannel, @unchecked Sendable {
     private let vault: VaultSession
     private let breaks: Bool
 
-    init(_ certificate: Certificate, _ service: VaultService, asker: Certificate, breaks: Bool) {
+    init(_ certificate: Certificate, _ service: VaultService, asker: Certificate, breaks: Bool, trust: Trust = .own) {
+        self.trust = trust
         peer = PeerIdentity(agreementKey: certificate.agreementKey, certificate: certificate, agent: "test")
         let identity = PeerIdentity(agreementKey: asker.agreementKey, certificate: asker, agent: "test")
         vault = service.session(peer: identity, trust: .own, handshakeHash: handshakeHash)
@@ -70,9 +104,9 @@ final class KeepingPeer: PeerChannel, @unchecked Sendable {
     }
 
     /// A service that keeps everything of that owner.
-    static func service(of owner: OwnerID) -> VaultService {
+    static func service(of owner: OwnerID, on disk: SimulatedDisk = SimulatedDisk(keepsLog: false)) -> VaultService {
         VaultService(
-            disk: SimulatedDisk(keepsLog: false), directory: "/there/vault", own: owner, reserveBytes: { 0 },
+            disk: disk, directory: "/there/vault", own: owner, reserveBytes: { 0 },
             policy: { _ in ServingPolicy(quotaBytes: .max, mayStore: true) }, isForgotten: { _ in false },
             bufferBytes: Limits.packBytesMax, trashGraceSeconds: 0, now: { currentTime() / 1_000_000_000 })
     }
@@ -107,5 +141,5 @@ final class KeepingPeer: PeerChannel, @unchecked Sendable {
     func answer(_ id: RequestID, with answer: Answer, bulk: ArraySlice<UInt8>) throws(PeerProtocolError) {}
     func consumed(creditBytes: Int) {}
     func announce(_ offer: Offer) {}
-    func close(_ code: PeerProtocolError.Code, reason: String) {}
+    func close(_ code: PeerProtocolError.Code, reason: String) { state.withLock { $0.closed = code } }
 }
