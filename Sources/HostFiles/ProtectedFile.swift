@@ -123,7 +123,7 @@ package final class ProtectedFile: Sendable {
     /// it is left.
     private static func groups(_ file: any DiskFile, fileBytes: Int, head: ProtectedPage?) -> (Int, Int)? {
         var group = max(0, fileBytes - 1) / ProtectedLayout.fullGroupBytes
-        if group == 0, let head, head.isLast { return (1, head.layout.contentBytes) }
+        if group == 0, let head, head.isLast { return (1, onlyGroup(file, fileBytes, head).contentBytes) }
         while group >= 0 {
             let start = group * ProtectedLayout.fullGroupBytes
             let tail = min(fileBytes - start, ProtectedLayout.fullGroupBytes)
@@ -131,10 +131,10 @@ package final class ProtectedFile: Sendable {
                 (0..<ProtectedFile.largestTablePages).map { (start + $0 * ProtectedLayout.pageBytes, $0) }
                 + lastTable(start, tail)
             for (offset, number) in places {
-                guard let page = page(file, at: offset), !page.layout.isSmall, page.group == group, page.page == number else {
-                    continue
-                }
-                return page.isLast ? (group + 1, page.layout.contentBytes) : nil
+                guard let page = page(file, at: offset), !page.layout.isSmall, page.group == group, page.page == number,
+                    page.isLast
+                else { continue }
+                return (group + 1, page.layout.contentBytes)
             }
             for (second, number) in lastTable(start, tail) {
                 let first = start + number * ProtectedLayout.pageBytes
@@ -145,6 +145,30 @@ package final class ProtectedFile: Sendable {
             group -= 1
         }
         return nil
+    }
+
+    /// The layout of a file of one group that begins with the page `head`, which may be another file's: where the table at the end
+    /// says something else, the one that more blocks agree with.
+    private static func onlyGroup(_ file: any DiskFile, _ fileBytes: Int, _ head: ProtectedPage) -> ProtectedLayout {
+        if ProtectedFile.fileBytes(contentBytes: head.layout.contentBytes) == fileBytes,
+            page(file, at: head.layout.secondTableOffset)?.layout == head.layout
+        {
+            return head.layout
+        }
+        var layouts = [head.layout]
+        for (offset, number) in lastTable(0, fileBytes) {
+            guard let page = page(file, at: offset), !page.layout.isSmall, page.group == 0, page.isLast, page.page == number
+            else { continue }
+            if !layouts.contains(page.layout) { layouts.append(page.layout) }
+        }
+        guard layouts.count > 1 else { return head.layout }
+        func good(_ layout: ProtectedLayout) -> Int {
+            ProtectedGroup(
+                file, index: 0, isLast: true, layout, start: 0, blocks: 0..<layout.blocks, bothTables: true
+            ).goodBlocks
+        }
+        let counted = layouts.map { (layout: $0, good: good($0)) }
+        return counted.max { $0.good < $1.good }?.layout ?? head.layout
     }
 
     /// A table page of which both copies, at these offsets, are damaged, but in different places: they are mixed until the

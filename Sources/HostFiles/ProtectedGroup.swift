@@ -26,25 +26,48 @@ struct ProtectedGroup {
         for number in 0..<layout.tablePages {
             let range = layout.checksums(inPage: number)
             guard bothTables || range.overlaps(blocks) else { continue }
-            var isKnown = false
-            for table in [0, layout.secondTableOffset] where bothTables || !isKnown {
+            var copies: [(offset: Int, page: [UInt8])] = []
+            for table in [0, layout.secondTableOffset] where bothTables || copies.isEmpty {
                 let offset = start + table + number * ProtectedLayout.pageBytes
-                let found = buffer.withUnsafeMutableBytes { bytes -> Bool in
-                    ProtectedFile.readAll(file, at: offset, into: bytes)
-                    guard let page = ProtectedPage(UnsafeRawBufferPointer(bytes)) else { return false }
-                    return page.layout == layout && page.isLast == isLast && page.page == number && page.group == index
-                }
-                guard found else {
-                    badPages.append((offset, number))
-                    continue
-                }
-                isKnown = true
-                learn(range, from: buffer)
+                buffer.withUnsafeMutableBytes { ProtectedFile.readAll(file, at: offset, into: $0) }
+                if isOurs(buffer, number) { copies.append((offset, buffer)) } else { badPages.append((offset, number)) }
+            }
+            // Another file's page may be here, whole and with the same layout: the blocks tell which is right.
+            if copies.count == 2, copies[0].page != copies[1].page {
+                let isFirstRight = goodBlocks(range, by: copies[0].page) >= goodBlocks(range, by: copies[1].page)
+                badPages.append((copies.remove(at: isFirstRight ? 1 : 0).offset, number))
             }
             let first = start + number * ProtectedLayout.pageBytes
-            if !isKnown, let bytes = ProtectedFile.mergedPage(file, first, first + layout.secondTableOffset) {
+            if let right = copies.first {
+                learn(range, from: right.page)
+            } else if let bytes = ProtectedFile.mergedPage(file, first, first + layout.secondTableOffset) {
                 learn(range, from: bytes)
             }
+        }
+    }
+
+    /// Whether a page is this group's, by what it says.
+    private func isOurs(_ bytes: [UInt8], _ number: Int) -> Bool {
+        guard let page = bytes.withUnsafeBytes({ ProtectedPage($0) }) else { return false }
+        return page.layout == layout && page.isLast == isLast && page.page == number && page.group == index
+    }
+
+    /// Blocks of the file, among these, that are what the page says.
+    private func goodBlocks(_ range: Range<Int>, by page: [UInt8]) -> Int {
+        var block = [UInt8](repeating: 0, count: layout.blockBytes)
+        return range.enumerated().count { place, number in
+            block.withUnsafeMutableBytes { ProtectedFile.readAll(file, at: offset(ofBlock: number), into: $0) }
+            let checksum = page.withUnsafeBytes { $0.u32(ProtectedLayout.pageHeaderBytes + 4 * place) }
+            return checksum == block.withUnsafeBytes { crc32c($0) }
+        }
+    }
+
+    /// How many blocks are good.
+    var goodBlocks: Int {
+        var block = [UInt8](repeating: 0, count: layout.blockBytes)
+        return (0..<layout.blocks).count { number in
+            block.withUnsafeMutableBytes { ProtectedFile.readAll(file, at: offset(ofBlock: number), into: $0) }
+            return block.withUnsafeBytes { isGood(number, $0) }
         }
     }
 
@@ -58,7 +81,7 @@ struct ProtectedGroup {
 
     /// The same group with the checksums of every block, as a stripe needs them.
     func withAllChecksums() -> ProtectedGroup {
-        ProtectedGroup(file, index: index, isLast: isLast, layout, start: start, blocks: 0..<layout.blocks, bothTables: false)
+        ProtectedGroup(file, index: index, isLast: isLast, layout, start: start, blocks: 0..<layout.blocks, bothTables: true)
     }
 
     func offset(ofBlock block: Int) -> Int { start + layout.offset(ofBlock: block) }

@@ -181,8 +181,12 @@ extension Vault {
                 return
             }
         } catch {
-            guard error.code == .notFound else { throw error }
-            report.missingPacks.append(pack)
+            switch error.code {
+            case .notFound: report.missingPacks.append(pack)
+            // As when it decays while it is looked at.
+            case .damaged: report.damagedPacks.append(DamagedPack(id: pack, contentBytes: 0, lost: []))
+            default: throw error
+            }
         }
     }
 

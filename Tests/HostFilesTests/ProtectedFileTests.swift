@@ -167,12 +167,19 @@ func content(_ count: Int, seed: UInt64 = 7) -> [UInt8] {
         }
     }
 
-    @Test("the start of a large file may be that of a small one, and the rest tells what it is")
+    @Test("either table of a large file may be another file's, and the blocks tell which is right")
     func foreignHead() throws {
         let mine = content(100_000)
         let (disk, original) = try file(mine)
-        let foreign = try file(content(900)).1.prefix(4096)
-        try expectMended(disk, original, mine, "a small file's block") { $0.replaceSubrange(0..<4096, with: foreign) }
+        // Of as many blocks, the same length, fewer, more, and of more than one group.
+        for size in [900, 99_999, 100_000, 35_000, 200_000, 20 << 20] {
+            let foreign = try file(content(size, seed: 9)).1.prefix(4096)
+            for start in [0, original.count - 4096] {
+                try expectMended(disk, original, mine, "a block of a file of \(size), at \(start)") {
+                    $0.replaceSubrange(start..<start + 4096, with: foreign)
+                }
+            }
+        }
     }
 
     @Test("mends two damaged bytes, wherever they are", arguments: sizes)
