@@ -70,17 +70,16 @@ package final class ArchiveStore: Sendable {
         try synchroniseIndex()
     }
 
-    /// Tells the index which packs there are, here or elsewhere; those that it does not know are read into it. Nothing is to rely on those
-    /// that are known to be lost, or on the `lost` ones in place of these: so the next backup stores again what they held.
-    package func synchroniseIndex(without lost: Set<PackID>? = nil) throws(ArchiveError) {
+    /// Tells the index which packs there are, here or elsewhere; those that it does not know are read into it. No backup is to rely on those
+    /// that are known to be lost: the next one stores again what they held.
+    package func synchroniseIndex() throws(ArchiveError) {
         var present: [PackID] = []
         do {
             try vault.forEachPack { (pack) throws(VaultError) in present.append(pack) }
             try vault.forEachStub { (pack) throws(VaultError) in present.append(pack) }
-            let lost = lost ?? KnownLosses.read(disk, directory: ledgerDirectory).unreliable
-            if !lost.isEmpty { present.removeAll { lost.contains($0) } }
             present.sort()
             try index(unknown: index.synchronise(present: present))
+            index.doubt(KnownLosses.read(disk, directory: ledgerDirectory).unreliable)
         } catch {
             throw ArchiveError(.storage, "bring the chunk index up to date", "\(error)")
         }

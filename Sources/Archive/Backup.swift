@@ -62,7 +62,7 @@ extension ArchiveStore {
     private func areAllPresent(_ pages: [SnapshotRecord.Page]) throws(ArchiveError) -> Bool {
         for page in pages {
             guard let packs = try? vault.page(page.id).packs else { return false }
-            for pack in packs where !index.isCovered(pack) { return false }
+            for pack in packs where !index.isReliable(pack) { return false }
         }
         return true
     }

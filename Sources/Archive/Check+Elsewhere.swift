@@ -6,11 +6,11 @@ internal import Vault
 extension ArchiveStore {
     /// Has peers show packs that only they have, and notes what nobody has any more.
     ///
-    /// Of those that are here, the `damaged` ones are relied on no more. With `repair`, a stub that a peer had shown becomes one that was cut from the pack itself, and nothing relies any more on packs that are
+    /// With `repair`, a stub that a peer had shown becomes one that was cut from the pack itself, and nothing relies any more on packs that are
     /// lost: the next backup stores again what they held. A pack is lost only if everybody was asked who could have it.
     func readElsewhere(
-        _ packs: [PackID], by witness: (any PackWitness)?, damaged: Set<PackID>, repair: Bool, _ progress: Progress,
-        _ lost: inout LostData, _ report: inout CheckReport
+        _ packs: [PackID], by witness: (any PackWitness)?, repair: Bool, _ progress: Progress, _ lost: inout LostData,
+        _ report: inout CheckReport
     ) throws(ArchiveError) {
         defer { progress.totalFiles.store(0, ordering: .relaxed) }
         guard !packs.isEmpty else { return }
@@ -42,7 +42,7 @@ extension ArchiveStore {
             try vault.sync()
         } catch { throw ArchiveError(storing: error) }
         index.markGone(packs: Set(report.evidence.lost))
-        try synchroniseIndex(without: damaged)
+        try synchroniseIndex()
     }
 
     /// Notes the chunks of a pack that nobody has, and that are in no other.

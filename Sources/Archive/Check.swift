@@ -64,13 +64,10 @@ extension ArchiveStore {
                 "snapshot \(id.hex): its record is damaged beyond repair; sweeps stop until you `forget` it by this id")
         }
 
-        // What was damaged and is whole again, or has gone, is relied on again.
-        let damaged = Set(scrub.damagedPacks.map(\.id))
-        try synchroniseIndex(without: damaged)
+        try synchroniseIndex()
         var lost = LostData()
         for pack in scrub.damagedPacks { try noteLost(pack, &lost) }
-        try readElsewhere(
-            scrub.elsewhereToRead, by: witness, damaged: damaged, repair: repair, progress, &lost, &report)
+        try readElsewhere(scrub.elsewhereToRead, by: witness, repair: repair, progress, &lost, &report)
         var losses = KnownLosses()
         let mayRevise = identity.owner != nil && identity.certificate.permissions.contains(.forget)
         if scrub.isHurt, repair, !peersMayHold, mayRevise {

@@ -109,10 +109,12 @@ final class ChunkWriter {
         return pack
     }
 
-    /// Notes that a chunk named in an older tree is still needed; false when the index does not know it.
+    /// Notes that a chunk named in an older tree is still needed; false when no pack is known to hold it for certain.
     func reuse(_ key: ChunkKey) throws(ArchiveError) -> Bool {
         do {
-            guard let location = try shared.index.lookup(shared.cipher.id(of: key)) else { return false }
+            guard let location = try shared.index.lookup(shared.cipher.id(of: key), reliably: true) else {
+                return false
+            }
             reused.insert(location.packNumber)
             return true
         } catch {

@@ -71,10 +71,13 @@ package final class OrderFolder: Sendable {
                 }
                 guard contents.withLock({ $0.orders[nonce] == nil }) else { continue }
                 // One that cannot be read is as good as none: its snapshots stay with peers, which loses nothing.
+                func order(_ bytes: [UInt8]) -> ForgetOrder? {
+                    bytes.withUnsafeBytes { try? ForgetOrder(decoding: $0) }.flatMap { $0.nonce == nonce ? $0 : nil }
+                }
                 guard
                     let bytes = try? ProtectedFile.content(
-                        home.disk, folder.appending(name), limit: OrderFolder.orderBytesMax),
-                    let order = bytes.withUnsafeBytes({ try? ForgetOrder(decoding: $0) }), order.nonce == nonce
+                        home.disk, folder.appending(name), limit: OrderFolder.orderBytesMax, isRight: { order($0) != nil }),
+                    let order = order(bytes)
                 else { continue }
                 note(order)
                 isNew = true

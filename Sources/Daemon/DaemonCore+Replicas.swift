@@ -23,11 +23,11 @@ extension DaemonCore {
 
     private static let lookSeconds: Int64 = 86_400
 
-    /// Snapshots that the peer says to have, and of which it lacked packs at the last proof that are not here either: they do not count
-    /// there, and are asked about again when all is proven again.
-    func lacking(_ device: DeviceID) -> Set<SnapshotID> { lacking.withLock { $0[device] ?? [] } }
+    /// Snapshots, with their revisions, that the peer says to have, and of which it lacked packs at the last proof that are not here either, or
+    /// whose lists cannot be read here: they do not count there, and are asked about again when all is proven again.
+    func lacking(_ device: DeviceID) -> [SnapshotID: UInt64] { lacking.withLock { $0[device] ?? [:] } }
 
-    func noteLacking(_ device: DeviceID, _ snapshots: Set<SnapshotID>) {
+    func noteLacking(_ device: DeviceID, _ snapshots: [SnapshotID: UInt64]) {
         lacking.withLock { $0[device] = snapshots.isEmpty ? nil : snapshots }
     }
 

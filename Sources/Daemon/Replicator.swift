@@ -182,11 +182,11 @@ struct Replicator {
             let here = try core.vault.snapshots()
             let others = here.filter { held[$0] == nil }
             if others.isEmpty { return true }
-            let kept = Set(check.packs(of: here.filter { held[$0] != nil }))
-            for pack in check.packs(of: others) where !kept.contains(pack) {
-                if try core.vault.isElsewhere(pack) { return false }
-            }
-            return true
+            let kept = Set(check.packs(of: here.filter { held[$0] != nil }).packs)
+            let (packs, unread) = check.packs(of: others)
+            for pack in packs where !kept.contains(pack) { if try core.vault.isElsewhere(pack) { return false } }
+            // What cannot be read may need anything.
+            return unread.isEmpty
         } catch { throw ReplicationError(.local, "\(error)") }
     }
 
@@ -207,14 +207,14 @@ struct Replicator {
             }
         #endif
         var after = core.state.read { $0.replicas[device] }
-        after.snapshots = held.filter { !lacking.contains($0.key) }
+        after.snapshots = held.filter { lacking[$0.key] != $0.value }
         let check = ReplicaCheck(
             of: core.vault, at: session.connection, progress: progress, relay: core.relay(besides: session, progress))
         var random = RandomNumbers()
         let new = held.keys.filter { before.snapshots[$0] != held[$0] }.sorted()
         let due = Proof.due(before: before, after: after, generation: generation, now: now)
         if due == .none { return }
-        if due == .sample, try showsSample(new.filter { !lacking.contains($0) }, check, device, read) {
+        if due == .sample, try showsSample(new.filter { lacking[$0] != held[$0] }, check, device, read) {
             let proven = after.snapshots
             return core.updateReplica(device) { $0.snapshots = proven }
         }
@@ -223,17 +223,18 @@ struct Replicator {
         let later = old.filter { id in (try? core.vault.knownRecord(id)).map { held[id, default: 0] > $0.revision } ?? false }
         let some = old.filter { !later.contains($0) }.shuffled(using: &random).prefix(Replicator.readBack)
         let readings = try requireReadable(new + later + some, check, device, read)
-        let packs = check.packs(of: held.keys, by: readings)
+        let (packs, unread) = check.packs(of: held.keys, by: readings)
         let (missing, _) = try check.missing(of: packs)
         var lost = missing
         let sample = packs.shuffled(using: &random).prefix(Replicator.auditPacks)
         lost += try check.audit(Array(sample), seed: .random()).lost.filter { !missing.contains($0) }
         var there = try check.sendable(lost)
+        var unsent = Unsent()
         if !there.isEmpty {
             core.updateReplica(device) { $0.isDamaged = true }
             core.log("\(session.name) has lost \(describeCount(there.count, "pack")), sent again now")
-            let unsent = try sendAgain(there, check)
-            there.removeAll(where: unsent.contains)
+            unsent = try sendAgain(there, check)
+            there.removeAll(where: unsent.packs.contains)
             let still = try check.audit(there, seed: .random()).lost
             guard still.isEmpty else {
                 throw ReplicationError(.untrue, "\(still.count) packs that it has taken again are still not whole there")
@@ -241,39 +242,51 @@ struct Replicator {
         }
         // What is not here either does not make all else there worth less.
         let gone = Set(lost).subtracting(there)
-        let without = gone.isEmpty ? [] : check.snapshots(held.keys, needing: gone, by: readings)
-        if without != lacking, !without.isEmpty {
-            core.log("\(session.name) lacks packs of \(describeCount(without.count, "snapshot")) that are not here either")
+        let hurt = gone.isEmpty ? [] : check.snapshots(held.keys, needing: gone, by: readings)
+        let without = held.filter { hurt.contains($0.key) || unread.contains($0.key) }
+        if without != lacking, !hurt.isEmpty {
+            core.log("\(session.name) lacks packs of \(describeCount(hurt.count, "snapshot")) that cannot be had here either")
         }
         core.noteLacking(device, without)
-        let proven = held.filter { !without.contains($0.key) }
+        let proven = held.filter { without[$0.key] == nil }
+        let isForNow = unsent.isForNow
         core.updateReplica(device) { replica in
             replica.snapshots = proven
-            replica.isDamaged = false
+            // Soon again, where somebody else may have it by then.
+            replica.isDamaged = isForNow
             replica.generation = generation
-            replica.lastProven = now
+            if !isForNow { replica.lastProven = now }
         }
     }
 
     /// Sends what the peer has lost; answers what cannot be had now, as it is with peers that are away, or has decayed here too.
-    private func sendAgain(_ lost: [PackID], _ check: ReplicaCheck) throws(ReplicationError) -> Set<PackID> {
+    private func sendAgain(_ lost: [PackID], _ check: ReplicaCheck) throws(ReplicationError) -> Unsent {
         do throws(ReplicationError) {
             try check.send(lost)
-            return []
-        } catch { guard [.local, .untrue].contains(error.code) else { throw error } }
-        var unsent: Set<PackID> = []
-        for pack in lost {
+            return Unsent()
+        } catch { guard [.local, .untrue, .refused].contains(error.code) else { throw error } }
+        var unsent = Unsent()
+        for pack in try check.missing(of: lost).packs {
             do throws(ReplicationError) { try check.send([pack]) } catch {
                 switch error.code {
-                case .local: break
+                case .local: unsent.isForNow = true
                 // It does not take what is not the pack.
-                case .untrue where (try? core.vault.scrub(pack)) == .beyondRepair: break
+                case .untrue where isBeyondRepair(pack), .refused where isBeyondRepair(pack): break
                 default: throw error
                 }
-                unsent.insert(pack)
+                unsent.packs.insert(pack)
             }
         }
         return unsent
+    }
+
+    private func isBeyondRepair(_ pack: PackID) -> Bool { (try? core.vault.scrub(pack)) == .beyondRepair }
+
+    /// What a peer has lost and was not sent again.
+    private struct Unsent {
+        var packs: Set<PackID> = []
+        /// Some are with peers that are away, or could not be read just now.
+        var isForNow = false
     }
 
     /// Whether the peer shows a few packs of these new snapshots, and has all those that are not here.
@@ -281,7 +294,8 @@ struct Replicator {
         _ new: [SnapshotID], _ check: ReplicaCheck, _ device: DeviceID, _ read: [SnapshotID: ReadRecord]
     ) throws(ReplicationError) -> Bool {
         let readings = try requireReadable(new, check, device, read)
-        let packs = check.packs(of: new, by: readings)
+        let (packs, unread) = check.packs(of: new, by: readings)
+        guard unread.isEmpty else { return false }
         let doubtful = Set(packs).subtracting(try check.sendable(packs)).union(readings.pages.values.joined())
         guard try check.missing(of: doubtful.sorted()).packs.isEmpty else { return false }
         var random = RandomNumbers()

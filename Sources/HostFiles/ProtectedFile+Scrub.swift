@@ -40,7 +40,7 @@ extension ProtectedFile {
                 try scrub(&group, repair, &report)
             }
         }
-        if repair && report.hasWrongSize {
+        if repair && report.hasWrongSize && report.lost.isEmpty {
             try file.truncate(to: expected)
             report.hasWrongSize = false
             try file.sync()
@@ -52,10 +52,6 @@ extension ProtectedFile {
 
     private func scrub(_ small: ProtectedSmallForm, _ repair: Bool, _ report: inout ProtectionReport) throws(HostFilesError) {
         report.lost = small.lost
-        if small.isContested {
-            report.damagedBlocks += 1
-            return
-        }
         let right = small.content.withUnsafeBytes { ProtectedFileEncoder().smallFrames($0) }
         let found = ProtectedSmallForm.bytes(file, fileBytes)
         for start in stride(from: 0, to: right.count, by: ProtectedLayout.pageBytes) {
@@ -91,7 +87,8 @@ extension ProtectedFile {
         report.lost.sort { $0.lowerBound < $1.lowerBound }
         hasAllChecksums = hasAllChecksums || group.checksums.allSatisfy { $0 != nil }
         report.damagedBlocks += group.badPages.count
-        guard repair && hasAllChecksums else { return }
+        // By a table that no block agrees with, which is another file's, nothing is written.
+        guard repair && hasAllChecksums && suspects.count < layout.stripes + (report.lost.isEmpty ? 1 : 0) else { return }
         let checksums = group.checksums.map { $0 ?? 0 }
         for (offset, page) in group.badPages {
             var bytes = [UInt8](repeating: 0, count: ProtectedLayout.pageBytes)

@@ -123,7 +123,7 @@ package final class ProtectedFile: Sendable {
     /// it is left.
     private static func groups(_ file: any DiskFile, fileBytes: Int, head: ProtectedPage?) -> (Int, Int)? {
         var group = max(0, fileBytes - 1) / ProtectedLayout.fullGroupBytes
-        if group == 0, let head, head.isLast { return (1, onlyGroup(file, fileBytes, head).contentBytes) }
+        if group == 0, let head, head.isLast { return onlyGroup(file, fileBytes, head).map { (1, $0.contentBytes) } }
         while group >= 0 {
             let start = group * ProtectedLayout.fullGroupBytes
             let tail = min(fileBytes - start, ProtectedLayout.fullGroupBytes)
@@ -148,12 +148,13 @@ package final class ProtectedFile: Sendable {
     }
 
     /// The layout of a file of one group that begins with the page `head`, which may be another file's: where the table at the end
-    /// says something else, the one that more blocks agree with.
-    private static func onlyGroup(_ file: any DiskFile, _ fileBytes: Int, _ head: ProtectedPage) -> ProtectedLayout {
-        if ProtectedFile.fileBytes(contentBytes: head.layout.contentBytes) == fileBytes,
-            page(file, at: head.layout.secondTableOffset)?.layout == head.layout
-        {
-            return head.layout
+    /// says something else, the one that more blocks agree with; nil if none does. In a long file whose length fits, the table at the end,
+    /// which is far away, is not looked at.
+    private static func onlyGroup(_ file: any DiskFile, _ fileBytes: Int, _ head: ProtectedPage) -> ProtectedLayout? {
+        if ProtectedFile.fileBytes(contentBytes: head.layout.contentBytes) == fileBytes {
+            if fileBytes > pieceBytes || page(file, at: head.layout.secondTableOffset)?.layout == head.layout {
+                return head.layout
+            }
         }
         var layouts = [head.layout]
         for (offset, number) in lastTable(0, fileBytes) {
@@ -168,7 +169,7 @@ package final class ProtectedFile: Sendable {
             ).goodBlocks
         }
         let counted = layouts.map { (layout: $0, good: good($0)) }
-        return counted.max { $0.good < $1.good }?.layout ?? head.layout
+        return counted.filter { $0.good > 0 }.max { $0.good < $1.good }?.layout
     }
 
     /// A table page of which both copies, at these offsets, are damaged, but in different places: they are mixed until the

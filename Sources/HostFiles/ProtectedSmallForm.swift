@@ -9,21 +9,25 @@ struct ProtectedSmallForm: Sendable {
     let content: [UInt8]
     /// Content bytes that cannot be rebuilt.
     let lost: [Range<Int>]
-    /// Two whole contents stand here, as after a write that went into the wrong file, and nothing tells which is right: neither is to be
-    /// written over.
-    let isContested: Bool
 
-    /// Reads the file, or nil if no copy of a table is left. Where both frames are whole and say different things, the content is the one
-    /// that `isRight`.
+    /// Reads the file, or nil if no copy of a table is left. Where tables say different things, another file's frame was written over one:
+    /// the content is the whole one that `isRight`, and is lost, so that nothing is written over, where nothing tells which that is.
     init?(_ file: any DiskFile, fileBytes: Int, isRight: ProtectedFile.ContentCheck?) {
         let bytes = ProtectedSmallForm.bytes(file, fileBytes)
         guard let first = ProtectedSmallForm.firstTable(bytes) else { return nil }
         let reading = ProtectedSmallForm.read(bytes, first)
         let others = ProtectedSmallForm.isUsual(bytes, first) ? [] : ProtectedSmallForm.tables(bytes).filter { $0 != first }
-        let whole = ([first] + others).map { ProtectedSmallForm.read(bytes, $0) }.filter(\.lost.isEmpty)
-        let right = whole.count > 1 ? isRight.flatMap { isRight in whole.first { isRight($0.content) } } : nil
-        isContested = whole.count > 1 && right == nil
-        (content, lost) = right ?? whole.first ?? reading
+        guard !others.isEmpty else {
+            (content, lost) = reading
+            return
+        }
+        let readings = [reading] + others.map { ProtectedSmallForm.read(bytes, $0) }
+        if let isRight, let right = readings.first(where: { $0.lost.isEmpty && isRight($0.content) }) {
+            (content, lost) = right
+        } else {
+            content = readings.map(\.content).max { $0.count < $1.count } ?? []
+            lost = content.isEmpty ? [] : [0..<content.count]
+        }
     }
 
     /// What a copy of the table says.

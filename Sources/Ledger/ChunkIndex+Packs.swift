@@ -36,6 +36,23 @@ extension ChunkIndex {
         }
     }
 
+    /// Counts these packs, and no others, as ones that no new backup is to rely on: they are there, and may still be read.
+    package func doubt(_ packs: Set<PackID>) {
+        state.withLock { state in
+            for number in state.doubted { state.packs.setDoubted(number, false) }
+            state.doubted = packs.map { state.packs.number(of: $0) }
+            for number in state.doubted { state.packs.setDoubted(number, true) }
+        }
+    }
+
+    /// Whether the index knows every chunk of the pack, and a new backup may rely on it.
+    package func isReliable(_ pack: PackID) -> Bool {
+        state.withLock { state in
+            guard let number = state.packs.find(pack) else { return false }
+            return state.packs.isCovered(number) && !state.packs.isGone(number) && !state.packs.isDoubted(number)
+        }
+    }
+
     /// The pack's number in this process; a new one if it has none yet.
     package func packNumber(of pack: PackID) -> UInt32 { state.withLock { $0.packs.number(of: pack) } }
 

@@ -27,6 +27,8 @@ package final class ChunkIndex: Sendable {
         var table: EntryTable
         /// Packs whose entries are in the table.
         var tablePacks: [UInt32] = []
+        /// Packs that are there and known not to be whole.
+        var doubted: [UInt32] = []
         /// A full table, until it is a durable segment.
         var frozen: FrozenTable?
         /// Largest first.
@@ -75,11 +77,14 @@ package final class ChunkIndex: Sendable {
     /// Slots of a table at its start.
     static let tableCapacityMin = 1024
 
-    /// Where the chunk lies; nil if no pack is known to hold it.
-    package func lookup(_ id: ChunkID) throws(LedgerError) -> ChunkLocation? {
-        let (found, segments) = state.withLock { ($0.find(id), $0.segments) }
+    /// Where the chunk lies; nil if no pack is known to hold it. One that is doubted comes last, and never where it is to be had `reliably`.
+    package func lookup(_ id: ChunkID, reliably: Bool = false) throws(LedgerError) -> ChunkLocation? {
+        let (found, segments, hasDoubts) = state.withLock {
+            ($0.find(id, reliably: true), $0.segments, !$0.doubted.isEmpty)
+        }
         if case .stored(let location) = found { return location }
-        return try find(id, in: segments)
+        if let location = try find(id, in: segments, reliably: true) { return location }
+        return hasDoubts && !reliably ? try allLocations(of: id).first : nil
     }
 
     /// Every pack known to hold the chunk, in no order: where to look when one copy is damaged.
@@ -102,15 +107,16 @@ package final class ChunkIndex: Sendable {
         return found
     }
 
-    /// Asks what to do with a chunk: of all the threads that ask for one that is not stored, exactly one is told `.store`.
+    /// Asks what to do with a chunk: of all the threads that ask for one that is not stored, exactly one is told `.store`. What only packs
+    /// hold that are doubted is not stored.
     package func reserve(_ id: ChunkID) throws(LedgerError) -> Reservation {
         while true {
-            let (found, segments, generation) = state.withLock { ($0.find(id), $0.segments, $0.generation) }
+            let (found, segments, generation) = state.withLock { ($0.find(id, reliably: true), $0.segments, $0.generation) }
             if let found { return found }
-            if let location = try find(id, in: segments) { return .stored(location) }
+            if let location = try find(id, in: segments, reliably: true) { return .stored(location) }
             // Between the two locks another thread may have reserved it, or rows may have moved to a segment not seen yet.
             let answer = state.withLock { state -> Reservation? in
-                if let found = state.find(id) { return found }
+                if let found = state.find(id, reliably: true) { return found }
                 guard state.generation == generation else { return nil }
                 state.table.reserve(id.value)
                 return .store
@@ -154,11 +160,11 @@ package final class ChunkIndex: Sendable {
         if isFull { try flush(onlyIfFull: true) }
     }
 
-    /// Searches segments for a copy of the chunk whose pack is not gone.
-    private func find(_ id: ChunkID, in segments: [Segment]) throws(LedgerError) -> ChunkLocation? {
+    /// Searches segments for a copy of the chunk whose pack is not gone, nor doubted if it is to be had `reliably`.
+    private func find(_ id: ChunkID, in segments: [Segment], reliably: Bool) throws(LedgerError) -> ChunkLocation? {
         var found: ChunkLocation?
         for segment in segments where segment.mayContain(id) {
-            try visit(id, segment) { location in
+            try visit(id, segment, reliably: reliably) { location in
                 found = location
                 return true
             }
@@ -168,10 +174,12 @@ package final class ChunkIndex: Sendable {
     }
 
     /// Calls `body` with the copies that a segment knows in packs that are not gone; drops the segment if it is damaged.
-    private func visit(_ id: ChunkID, _ segment: Segment, _ body: (ChunkLocation) -> Bool) throws(LedgerError) {
+    private func visit(
+        _ id: ChunkID, _ segment: Segment, reliably: Bool = false, _ body: (ChunkLocation) -> Bool
+    ) throws(LedgerError) {
         do {
             try segment.visit(id) { entry in
-                guard let location = state.withLock({ $0.location(entry) }) else { return false }
+                guard let location = state.withLock({ $0.location(entry, reliably: reliably) }) else { return false }
                 return body(location)
             }
         } catch  where error.code == .damaged {
@@ -181,9 +189,9 @@ package final class ChunkIndex: Sendable {
 }
 
 extension ChunkIndex.State {
-    /// The location that a row tells, unless its pack is gone.
-    func location(_ entry: IndexEntry) -> ChunkLocation? {
-        guard !packs.isGone(entry.pack) else { return nil }
+    /// The location that a row tells, unless its pack is gone, or doubted where it is to be had `reliably`.
+    func location(_ entry: IndexEntry, reliably: Bool = false) -> ChunkLocation? {
+        guard !packs.isGone(entry.pack), !reliably || !packs.isDoubted(entry.pack) else { return nil }
         return ChunkLocation(
             pack: packs.id(entry.pack), packNumber: entry.pack, offset: entry.offset, sealedBytes: entry.sealedBytes,
             plainBytes: entry.plainBytes)
@@ -191,16 +199,16 @@ extension ChunkIndex.State {
 
     /// Calls `body` with the chunk's rows in memory whose packs are not gone, until it returns true; whether it is reserved.
     @discardableResult
-    func visit(_ id: ChunkID, _ body: (ChunkLocation) -> Bool) -> Bool {
+    func visit(_ id: ChunkID, reliably: Bool = false, _ body: (ChunkLocation) -> Bool) -> Bool {
         var isDone = false
         // Two closures, since one in a variable would copy the state.
         let isReserved = table.visit(id.value) { entry in
-            if let location = location(entry) { isDone = body(location) }
+            if let location = location(entry, reliably: reliably) { isDone = body(location) }
             return isDone
         }
         if !isDone, let frozen {
             _ = frozen.table.visit(id.value) { entry in
-                if let location = location(entry) { isDone = body(location) }
+                if let location = location(entry, reliably: reliably) { isDone = body(location) }
                 return isDone
             }
         }
@@ -208,9 +216,9 @@ extension ChunkIndex.State {
     }
 
     /// What the memory alone says of a chunk.
-    func find(_ id: ChunkID) -> Reservation? {
+    func find(_ id: ChunkID, reliably: Bool) -> Reservation? {
         var found: ChunkLocation?
-        let isReserved = visit(id) { location in
+        let isReserved = visit(id, reliably: reliably) { location in
             found = location
             return true
         }

@@ -25,7 +25,7 @@ package struct KnownLosses: Sendable, Hashable {
     /// Those that can be looked at here.
     package var damaged: Set<PackID> { Set(packs.filter { $0.value == .damaged }.keys) }
 
-    /// Those that are here, or stubs of them, and whose bytes cannot be had: no backup is to count on what they held.
+    /// Those that are here, or stubs of them, and not whole as far as is known: no backup is to count on what they held.
     package var unreliable: Set<PackID> { Set(packs.filter { $0.value != .missing }.keys) }
 
     // MARK: On disk

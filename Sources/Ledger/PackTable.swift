@@ -14,6 +14,7 @@ package struct PackTable: Sendable {
 
     private static let goneFlag: UInt8 = 1
     private static let coveredFlag: UInt8 = 2
+    private static let doubtedFlag: UInt8 = 4
 
     package init() {}
 
@@ -83,6 +84,13 @@ package struct PackTable: Sendable {
 
     mutating func setCovered(_ number: UInt32, _ covered: Bool) {
         if covered { flags[Int(number)] |= PackTable.coveredFlag } else { flags[Int(number)] &= ~PackTable.coveredFlag }
+    }
+
+    /// Known to be there and not to be whole.
+    func isDoubted(_ number: UInt32) -> Bool { flags[Int(number)] & PackTable.doubtedFlag != 0 }
+
+    mutating func setDoubted(_ number: UInt32, _ doubted: Bool) {
+        if doubted { flags[Int(number)] |= PackTable.doubtedFlag } else { flags[Int(number)] &= ~PackTable.doubtedFlag }
     }
 
     mutating func uncoverAll() {

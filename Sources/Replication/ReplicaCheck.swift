@@ -28,18 +28,28 @@ package struct ReplicaCheck: Sendable {
     }
 
     /// All packs that these snapshots need, be they here or not: by the later list of the peer's where `readings` has one, else by the list
-    /// that is here. In ascending order; 32 bytes each.
+    /// that is here. In ascending order; 32 bytes each. And the snapshots of which a list cannot be read: they may need more.
     package func packs(
         of snapshots: some Sequence<SnapshotID>, by readings: Readings = Readings()
-    ) -> [PackID] {
-        var seen: Set<PageID> = []
+    ) -> (packs: [PackID], unread: Set<SnapshotID>) {
+        var isRead: [PageID: Bool] = [:]
         var packs: Set<PackID> = []
+        var unread: Set<SnapshotID> = []
         for id in snapshots {
-            for page in pages(of: id, readings) where seen.insert(page).inserted {
-                packs.formUnion(self.packs(on: page, readings))
+            guard let pages = pages(of: id, readings) else {
+                unread.insert(id)
+                continue
+            }
+            for page in pages {
+                if isRead[page] == nil {
+                    let found = self.packs(on: page, readings)
+                    packs.formUnion(found ?? [])
+                    isRead[page] = found != nil
+                }
+                if isRead[page] == false { unread.insert(id) }
             }
         }
-        return packs.sorted()
+        return (packs.sorted(), unread)
     }
 
     /// Those of the snapshots that need one of the `lost` packs, by the same lists.
@@ -49,9 +59,9 @@ package struct ReplicaCheck: Sendable {
         var isHit: [PageID: Bool] = [:]
         var found: Set<SnapshotID> = []
         for id in snapshots {
-            let needs = pages(of: id, readings).contains { page in
+            let needs = (pages(of: id, readings) ?? []).contains { page in
                 if let known = isHit[page] { return known }
-                let hit = packs(on: page, readings).contains(where: lost.contains)
+                let hit = (packs(on: page, readings) ?? []).contains(where: lost.contains)
                 isHit[page] = hit
                 return hit
             }
@@ -60,13 +70,13 @@ package struct ReplicaCheck: Sendable {
         return found
     }
 
-    /// None for what was forgotten or damaged meanwhile: that is no matter of the peer's.
-    private func pages(of id: SnapshotID, _ readings: Readings) -> [PageID] {
-        readings.laterLists[id] ?? (try? vault.knownRecord(id))?.pages.map(\.id) ?? []
+    /// Nil for what was forgotten or damaged meanwhile.
+    private func pages(of id: SnapshotID, _ readings: Readings) -> [PageID]? {
+        readings.laterLists[id] ?? (try? vault.knownRecord(id))?.pages.map(\.id)
     }
 
-    private func packs(on page: PageID, _ readings: Readings) -> [PackID] {
-        readings.pages[page] ?? (try? vault.page(page))?.packs ?? []
+    private func packs(on page: PageID, _ readings: Readings) -> [PackID]? {
+        readings.pages[page] ?? (try? vault.page(page))?.packs
     }
 
     /// Those of the packs that can be sent: they, or stubs of them, are here.

@@ -2,6 +2,7 @@ import BackupFormat
 import BackupNode
 import Daemon
 import HostFiles
+import Ledger
 import PeerProtocol
 import Peers
 import Testing
@@ -29,8 +30,10 @@ import Vault
         for disk in [world.disk, there] {
             for path in disk.files(under: "/").map(\.path) where path.description.hasSuffix(lost.hex) { try disk.unlink(path) }
         }
-        // Its vault is of another generation: all is to be proven.
-        try service.sweep(world.owner.id, now: currentTime() / 1_000_000_000)
+        // Two days later.
+        var table = ReplicaTable.read(world.disk, directory: world.home.ledgerDirectory)
+        table[device.device].lastProven -= 2 * 86_400
+        try table.write(world.disk, directory: world.home.ledgerDirectory)
         #expect(try world.meet(device, service) { world.replica(device).snapshots.keys.sorted() == [ids[1]] })
         #expect(!world.replica(device).isDamaged)
     }

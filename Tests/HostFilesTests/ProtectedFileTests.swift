@@ -158,8 +158,15 @@ func content(_ count: Int, seed: UInt64 = 7) -> [UInt8] {
                 let found = disk.files(under: "/f").first?.bytes
                 let isContested = others.count <= 4096
                 let report = try ProtectedFile.openForRepair(disk, "/f").scrub(repair: true)
-                #expect(report.wasDamaged && report.isWhole != isContested)
-                if isContested { #expect(disk.files(under: "/f").first?.bytes == found) }
+                #expect(report.wasDamaged && report.isWhole != isContested && report.lost.isEmpty != isContested)
+                if isContested {
+                    #expect(disk.files(under: "/f").first?.bytes == found)
+                    #expect(throws: HostFilesError.self) { try ProtectedFile.content(disk, "/f", limit: 5000) }
+                    // Neither is what is known.
+                    #expect(throws: HostFilesError.self) {
+                        try ProtectedFile.content(disk, "/f", limit: 5000, isRight: { _ in false })
+                    }
+                }
                 #expect(try ProtectedFile.content(disk, "/f", limit: 5000, isRight: { $0 == mine }) == mine)
                 #expect(try ProtectedFile.openForRepair(disk, "/f", isRight: { $0 == mine }).scrub(repair: true).isWhole)
                 #expect(disk.files(under: "/f").first?.bytes == original)

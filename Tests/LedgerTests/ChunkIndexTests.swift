@@ -29,6 +29,32 @@ struct ChunkIndexTests {
         #expect(try truth.fault(index, []) == nil)
     }
 
+    @Test("what only a doubted pack holds is found by readers, and stored again by backups", arguments: [false, true])
+    func doubted(_ isFlushed: Bool) throws {
+        let index = try openIndex(SimulatedDisk())
+        var random = Choices(seed: 4)
+        var truth = Truth()
+        let id = ChunkID(random.bytes32())
+        let pack = truth.makePack(&random, chunksMax: 5, ids: [id])
+        try index.add(pack: pack, entries: truth.packs[pack] ?? [])
+        if isFlushed { try index.flush() }
+        index.doubt([pack])
+        #expect(try index.lookup(id)?.pack == pack && index.lookup(id, reliably: true) == nil)
+        #expect(index.isCovered(pack) && !index.isReliable(pack))
+        // Its footer is read anew: that makes it no better.
+        try index.add(pack: pack, entries: truth.packs[pack] ?? [])
+        #expect(try index.reserve(id) == .store)
+        #expect(try index.reserve(id) == .pending)
+        let second = truth.makePack(&random, chunksMax: 5, ids: [id])
+        try index.add(pack: second, entries: truth.packs[second] ?? [])
+        if isFlushed { try index.flush() }
+        #expect(try index.lookup(id)?.pack == second && index.lookup(id, reliably: true)?.pack == second)
+        #expect(try Set(index.allLocations(of: id).map(\.pack)) == [pack, second])
+        #expect(try index.reserve(id) == .stored(#require(index.lookup(id, reliably: true))))
+        index.doubt([])
+        #expect(index.isReliable(pack) && index.isReliable(second))
+    }
+
     @Test("reservations survive a flush")
     func reservationsSurvive() throws {
         let index = try openIndex(SimulatedDisk())

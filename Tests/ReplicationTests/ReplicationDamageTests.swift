@@ -145,12 +145,12 @@ private final class TwistedPeer: PeerLink {
         let readings = try check.readBack([before.id])
         #expect(readings.unreadable.isEmpty && Array(readings.pages.values) == [[merged]])
         // Its own list counts, and not the one that is here.
-        #expect(check.packs(of: [before.id], by: readings) == [merged])
+        #expect(check.packs(of: [before.id], by: readings).packs == [merged])
         #expect(try check.missing(of: [merged]).packs == [])
         for path in disk.files(under: "/").map(\.path) where path.description.hasSuffix(merged.hex) { try disk.unlink(path) }
         // All that is on the list here is there still.
-        #expect(try check.missing(of: check.packs(of: [before.id])).packs == [])
-        #expect(try check.missing(of: check.packs(of: [before.id], by: check.readBack([before.id]))).packs == [merged])
+        #expect(try check.missing(of: check.packs(of: [before.id]).packs).packs == [])
+        #expect(try check.missing(of: check.packs(of: [before.id], by: check.readBack([before.id])).packs).packs == [merged])
         #expect(check.snapshots([before.id], needing: [merged], by: readings) == [before.id])
         #expect(check.snapshots([before.id], needing: Set(small), by: readings) == [])
         #expect(check.snapshots([before.id], needing: [small[1]]) == [before.id])
@@ -170,11 +170,11 @@ private final class TwistedPeer: PeerLink {
         }
         let check = ReplicaCheck(of: world.vault, at: peer)
         let ids = [lost.id, whole.id]
-        #expect(Set(check.packs(of: ids)) == [first, second])
+        #expect(Set(check.packs(of: ids).packs) == [first, second])
         #expect(try check.sendable([first, second]) == [second])
-        #expect(try check.missing(of: check.packs(of: ids)).packs == [])
+        #expect(try check.missing(of: check.packs(of: ids).packs).packs == [])
         for path in disk.files(under: "/").map(\.path) where path.description.hasSuffix(first.hex) { try disk.unlink(path) }
-        #expect(try check.missing(of: check.packs(of: ids)).packs == [first])
+        #expect(try check.missing(of: check.packs(of: ids).packs).packs == [first])
         #expect(check.snapshots(ids, needing: [first]) == [lost.id])
     }
 

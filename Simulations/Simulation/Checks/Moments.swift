@@ -168,7 +168,8 @@ extension Swarm {
     /// Whether the pack is there, or in the trash, and comes out right, be it by its parity. Changes nothing on the disk.
     func isWhole(_ pack: PackID, of owner: OwnerID, on machine: Machine) -> Bool {
         places(of: pack, of: owner, on: machine).contains { path in
-            guard let file = try? ProtectedFile.open(machine.disk, path) else { return false }
+            let isRight: ProtectedFile.ContentCheck = { $0.withUnsafeBytes { MerkleTree(hashing: $0).packID == pack } }
+            guard let file = try? ProtectedFile.open(machine.disk, path, isRight: isRight) else { return false }
             var bytes = [UInt8](repeating: 0, count: file.contentBytes)
             let isRead = bytes.withUnsafeMutableBytes { (try? file.readChecked(0..<file.contentBytes, into: $0)) != nil }
             return isRead && bytes.withUnsafeBytes { MerkleTree(hashing: $0).packID } == pack
