@@ -69,8 +69,9 @@ extension ArchiveStore {
 
     /// Where a chunk is, be it here or elsewhere, by the index or by what peers have shown.
     func place(of id: ChunkID) throws(LedgerError) -> ChunkLocation? {
-        if let location = try index.lookup(id) { return location }
-        return try hints()?.lookup(id)
+        if let location = try index.lookup(id, reliably: true) { return location }
+        if let location = try hints()?.lookup(id) { return location }
+        return try index.lookup(id)
     }
 
     /// Nil where no peer has shown anything that is not known better.

@@ -206,7 +206,11 @@ struct Reclamation {
         _ packs: [Usage], of snapshots: [SnapshotID], copying: Bool
     ) throws(ArchiveError) -> (dead: [Usage], moved: [Usage]) {
         let chosen = SweepRules(packBytes: store.plan.packBytes).choose(
-            packs.map { SweepCandidate(packBytes: $0.packBytes, aliveBytes: $0.aliveBytes, isElsewhere: $0.isElsewhere) })
+            packs.map { pack in
+                // What is known not to be whole cannot be rewritten, as what is elsewhere cannot.
+                let isElsewhere = pack.isElsewhere || !store.index.isReliable(pack.id)
+                return SweepCandidate(packBytes: pack.packBytes, aliveBytes: pack.aliveBytes, isElsewhere: isElsewhere)
+            })
         guard copying else { return (chosen.dead.map { packs[$0] }, []) }
         let merged = chosen.merged.map { packs[$0] }
         var wasted = chosen.dead + chosen.sparse

@@ -5,6 +5,19 @@ internal import Ledger
 internal import Synchronization
 
 /// What peers have of this node's backups, as far as is known here.
+/// Snapshots, with their revisions, that a peer says to have, and of which it lacked packs at the last proof that could not be had here either,
+/// or whose lists cannot be read here: they do not count there, and are asked about again when all is proven again.
+struct Lacking {
+    var snapshots: [SnapshotID: UInt64] = [:]
+    /// When packs were with others who were away: these may be here soon.
+    var since: Int64?
+
+    private static let againSeconds: Int64 = 3600
+
+    /// Whether all is to be proven again for that.
+    func isDue(now: Int64) -> Bool { since.map { isRepeatDue(every: Lacking.againSeconds, since: $0, now: now) } ?? false }
+}
+
 extension DaemonCore {
     /// Which revisions of snapshots the peer is known to have committed, or to have said so. No proof of anything.
     func said(_ device: DeviceID, besides proven: [SnapshotID: UInt64]) -> [SnapshotID: UInt64] {
@@ -23,12 +36,10 @@ extension DaemonCore {
 
     private static let lookSeconds: Int64 = 86_400
 
-    /// Snapshots, with their revisions, that the peer says to have, and of which it lacked packs at the last proof that are not here either, or
-    /// whose lists cannot be read here: they do not count there, and are asked about again when all is proven again.
-    func lacking(_ device: DeviceID) -> [SnapshotID: UInt64] { lacking.withLock { $0[device] ?? [:] } }
+    func lacking(_ device: DeviceID) -> Lacking { lacking.withLock { $0[device] ?? Lacking() } }
 
-    func noteLacking(_ device: DeviceID, _ snapshots: [SnapshotID: UInt64]) {
-        lacking.withLock { $0[device] = snapshots.isEmpty ? nil : snapshots }
+    func noteLacking(_ device: DeviceID, _ found: Lacking) {
+        lacking.withLock { $0[device] = found.snapshots.isEmpty ? nil : found }
     }
 
     func updateReplica(_ device: DeviceID, _ body: (inout Replica) -> Void) {

@@ -72,7 +72,7 @@ package final class DaemonCore: Sendable {
     /// What peers have said to have committed since this node started, proven or not: what a session has brought before it broke is not
     /// brought again by the next.
     let said = Mutex<[DeviceID: [SnapshotID: UInt64]]>([:])
-    let lacking = Mutex<[DeviceID: [SnapshotID: UInt64]]>([:])
+    let lacking = Mutex<[DeviceID: Lacking]>([:])
     let looked = Mutex<[DeviceID: Int64]>([:])
 
     struct State {

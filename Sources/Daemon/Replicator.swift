@@ -207,14 +207,15 @@ struct Replicator {
             }
         #endif
         var after = core.state.read { $0.replicas[device] }
-        after.snapshots = held.filter { lacking[$0.key] != $0.value }
+        after.snapshots = held.filter { lacking.snapshots[$0.key] != $0.value }
         let check = ReplicaCheck(
             of: core.vault, at: session.connection, progress: progress, relay: core.relay(besides: session, progress))
         var random = RandomNumbers()
         let new = held.keys.filter { before.snapshots[$0] != held[$0] }.sorted()
-        let due = Proof.due(before: before, after: after, generation: generation, now: now)
+        let due =
+            lacking.isDue(now: now) ? .whole : Proof.due(before: before, after: after, generation: generation, now: now)
         if due == .none { return }
-        if due == .sample, try showsSample(new.filter { lacking[$0] != held[$0] }, check, device, read) {
+        if due == .sample, try showsSample(new.filter { lacking.snapshots[$0] != held[$0] }, check, device, read) {
             let proven = after.snapshots
             return core.updateReplica(device) { $0.snapshots = proven }
         }
@@ -244,18 +245,16 @@ struct Replicator {
         let gone = Set(lost).subtracting(there)
         let hurt = gone.isEmpty ? [] : check.snapshots(held.keys, needing: gone, by: readings)
         let without = held.filter { hurt.contains($0.key) || unread.contains($0.key) }
-        if without != lacking, !hurt.isEmpty {
+        if without != lacking.snapshots, !hurt.isEmpty {
             core.log("\(session.name) lacks packs of \(describeCount(hurt.count, "snapshot")) that cannot be had here either")
         }
-        core.noteLacking(device, without)
+        core.noteLacking(device, Lacking(snapshots: without, since: unsent.isForNow ? now : nil))
         let proven = held.filter { without[$0.key] == nil }
-        let isForNow = unsent.isForNow
         core.updateReplica(device) { replica in
             replica.snapshots = proven
-            // Soon again, where somebody else may have it by then.
-            replica.isDamaged = isForNow
+            replica.isDamaged = false
             replica.generation = generation
-            if !isForNow { replica.lastProven = now }
+            replica.lastProven = now
         }
     }
 
@@ -266,10 +265,10 @@ struct Replicator {
             return Unsent()
         } catch { guard [.local, .untrue, .refused].contains(error.code) else { throw error } }
         var unsent = Unsent()
-        for pack in try check.missing(of: lost).packs {
+        for pack in lost {
             do throws(ReplicationError) { try check.send([pack]) } catch {
                 switch error.code {
-                case .local: unsent.isForNow = true
+                case .local: unsent.isForNow = unsent.isForNow || !isBeyondRepair(pack)
                 // It does not take what is not the pack.
                 case .untrue where isBeyondRepair(pack), .refused where isBeyondRepair(pack): break
                 default: throw error

@@ -70,6 +70,7 @@ extension ProtectedFile {
         let layout = group.layout
         let (suspects, isKnown) = suspectStripes(&group)
         var hasAllChecksums = isKnown
+        let lostBefore = report.lost.count
         for number in suspects {
             let stripe = group.stripe(number)
             report.damagedBlocks += stripe.damaged.count
@@ -88,7 +89,8 @@ extension ProtectedFile {
         hasAllChecksums = hasAllChecksums || group.checksums.allSatisfy { $0 != nil }
         report.damagedBlocks += group.badPages.count
         // By a table that no block agrees with, which is another file's, nothing is written.
-        guard repair && hasAllChecksums && suspects.count < layout.stripes + (report.lost.isEmpty ? 1 : 0) else { return }
+        let isOurs = suspects.count < layout.stripes || report.lost.count == lostBefore
+        guard repair && hasAllChecksums && isOurs else { return }
         let checksums = group.checksums.map { $0 ?? 0 }
         for (offset, page) in group.badPages {
             var bytes = [UInt8](repeating: 0, count: ProtectedLayout.pageBytes)

@@ -11,7 +11,7 @@ struct ProtectedSmallForm: Sendable {
     let lost: [Range<Int>]
 
     /// Reads the file, or nil if no copy of a table is left. Where tables say different things, another file's frame was written over one:
-    /// the content is the whole one that `isRight`, and is lost, so that nothing is written over, where nothing tells which that is.
+    /// the content is the whole one that `isRight`. Where nothing tells which that is, it is lost, so that nothing is written over.
     init?(_ file: any DiskFile, fileBytes: Int, isRight: ProtectedFile.ContentCheck?) {
         let bytes = ProtectedSmallForm.bytes(file, fileBytes)
         guard let first = ProtectedSmallForm.firstTable(bytes) else { return nil }
@@ -22,7 +22,9 @@ struct ProtectedSmallForm: Sendable {
             return
         }
         let readings = [reading] + others.map { ProtectedSmallForm.read(bytes, $0) }
-        if let isRight, let right = readings.first(where: { $0.lost.isEmpty && isRight($0.content) }) {
+        let whole = readings.filter(\.lost.isEmpty)
+        // Without a name, one that is whole beside one that is not is believed.
+        if let right = isRight.map({ isRight in whole.first { isRight($0.content) } }) ?? (whole.count == 1 ? whole[0] : nil) {
             (content, lost) = right
         } else {
             content = readings.map(\.content).max { $0.count < $1.count } ?? []
