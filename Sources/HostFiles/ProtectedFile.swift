@@ -166,7 +166,7 @@ package final class ProtectedFile: Sendable {
         func good(_ layout: ProtectedLayout) -> Int {
             ProtectedGroup(
                 file, index: 0, isLast: true, layout, start: 0, blocks: 0..<layout.blocks, bothTables: true
-            ).goodBlocks
+            ).goodBlocks(0..<layout.blocks)
         }
         let counted = layouts.map { (layout: $0, good: good($0)) }
         return counted.filter { $0.good > 0 }.max { $0.good < $1.good }?.layout

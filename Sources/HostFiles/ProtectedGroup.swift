@@ -54,18 +54,15 @@ struct ProtectedGroup {
 
     /// Blocks of the file, among these, that are what the page says.
     private func goodBlocks(_ range: Range<Int>, by page: [UInt8]) -> Int {
-        var block = [UInt8](repeating: 0, count: layout.blockBytes)
-        return range.enumerated().count { place, number in
-            block.withUnsafeMutableBytes { ProtectedFile.readAll(file, at: offset(ofBlock: number), into: $0) }
-            let checksum = page.withUnsafeBytes { $0.u32(ProtectedLayout.pageHeaderBytes + 4 * place) }
-            return checksum == block.withUnsafeBytes { crc32c($0) }
-        }
+        var group = self
+        group.learn(range, from: page)
+        return group.goodBlocks(range)
     }
 
-    /// How many blocks are good.
-    var goodBlocks: Int {
+    /// How many of these blocks are good.
+    func goodBlocks(_ range: Range<Int>) -> Int {
         var block = [UInt8](repeating: 0, count: layout.blockBytes)
-        return (0..<layout.blocks).count { number in
+        return range.count { number in
             block.withUnsafeMutableBytes { ProtectedFile.readAll(file, at: offset(ofBlock: number), into: $0) }
             return block.withUnsafeBytes { isGood(number, $0) }
         }

@@ -14,7 +14,7 @@ struct ProtectedSmallForm: Sendable {
     /// the content is the whole one that `isRight`. Where nothing tells which that is, it is lost, so that nothing is written over.
     init?(_ file: any DiskFile, fileBytes: Int, isRight: ProtectedFile.ContentCheck?) {
         let bytes = ProtectedSmallForm.bytes(file, fileBytes)
-        guard let first = ProtectedSmallForm.firstTable(bytes) else { return nil }
+        guard let first = ProtectedSmallForm.tables(bytes, atMost: 1).first else { return nil }
         let reading = ProtectedSmallForm.read(bytes, first)
         let others = ProtectedSmallForm.isUsual(bytes, first) ? [] : ProtectedSmallForm.tables(bytes).filter { $0 != first }
         guard !others.isEmpty else {
@@ -88,22 +88,13 @@ struct ProtectedSmallForm: Sendable {
         [0, layout.frameBytes, layout.secondTableOffset, layout.frameBytes + layout.secondTableOffset]
     }
 
-    /// The first that any copy gives, each looked for where a content of each number of blocks puts it.
-    private static func firstTable(_ bytes: [UInt8]) -> Table? {
-        for blocks in 0...ReedSolomon.dataBlocksMax {
-            for offset in places(ProtectedLayout(contentBytes: blocks << Int(ProtectedLayout.smallBlockShift), small: true)) {
-                if let found = table(bytes, offset, blocks) { return found }
-            }
-        }
-        return nil
-    }
-
-    /// All that differ.
-    private static func tables(_ bytes: [UInt8]) -> [Table] {
+    /// Those that differ, so many at most, each copy looked for where a content of each number of blocks puts it.
+    private static func tables(_ bytes: [UInt8], atMost count: Int = .max) -> [Table] {
         var found: [Table] = []
         for blocks in 0...ReedSolomon.dataBlocksMax {
             for offset in places(ProtectedLayout(contentBytes: blocks << Int(ProtectedLayout.smallBlockShift), small: true)) {
                 if let table = table(bytes, offset, blocks), !found.contains(table) { found.append(table) }
+                if found.count == count { return found }
             }
         }
         return found

@@ -172,7 +172,7 @@ extension Swarm {
             guard let file = try? ProtectedFile.open(machine.disk, path, isRight: isRight) else { return false }
             var bytes = [UInt8](repeating: 0, count: file.contentBytes)
             let isRead = bytes.withUnsafeMutableBytes { (try? file.readChecked(0..<file.contentBytes, into: $0)) != nil }
-            return isRead && bytes.withUnsafeBytes { MerkleTree(hashing: $0).packID } == pack
+            return isRead && isRight(bytes)
         }
     }
 
