@@ -35,7 +35,6 @@ final class RestoreRun: Sendable {
     let scheduler: RestoreScheduler
     let links = RestoreLinks()
     let stagings: RestoreStagings
-    let diskLane: RestoreDiskLane
     let files = Atomic<Int>(0)
     let directories = Atomic<Int>(0)
     let bytes = Atomic<Int>(0)
@@ -59,7 +58,6 @@ final class RestoreRun: Sendable {
         owners = RestoreOwners(contents)
         scheduler = RestoreScheduler(waitingMax: 4 * workers + 4)
         stagings = RestoreStagings(workers: workers)
-        diskLane = RestoreDiskLane(width: max(1, workers / 2))
     }
 
     /// Work is to end: on request, or because something failed that concerns all.

@@ -77,7 +77,9 @@ extension RestoreWorker {
             let name = staging.newName()
             let opened = try HostFilesError.of { () throws(HostFilesError) in try folder.createFile(name) }
             file.staged = (RestoreStagedFile(folder: folder, name: name), opened)
-            try HostFilesError.of { () throws(HostFilesError) in try opened.setSize(file.content.layout.size) }
+            let layout = file.content.layout
+            try HostFilesError.of { () throws(HostFilesError) in try opened.setSize(layout.size) }
+            if layout.isLarge { opened.reserve(layout.size) }
         }
         file.beginPass(.build)
     }
@@ -105,6 +107,8 @@ extension RestoreWorker {
                 else { return differs(file) }
             } else if let staged = file.staged {
                 file.staged = nil
+                // The pages in which two chunks meet; the end of the restore would wait for all of them at once.
+                staged.file.beginWriteback()
                 try finish(file.entry, staged.place, .file(staged.file), in: file.directory)
             } else {
                 run.count(file.entry, unchanged: false)

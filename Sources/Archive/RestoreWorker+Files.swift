@@ -87,9 +87,7 @@ extension RestoreWorker {
         try layout.forEachRun(stored, bytes.count) { piece, offset throws(RestoreFailure) in
             try HostFilesError.of { () throws(HostFilesError) in
                 let piece = UnsafeRawBufferPointer(rebasing: bytes[piece])
-                guard layout.isLarge, run.diskLane.enter() else { return try file.write(piece, at: offset) }
-                defer { run.diskLane.leave() }
-                try file.writeUncached(piece, at: offset)
+                if layout.isLarge { try file.writeUncached(piece, at: offset) } else { try file.write(piece, at: offset) }
             }
         }
         run.writtenBytes.add(bytes.count, ordering: .relaxed)

@@ -22,7 +22,8 @@ package enum Pace: String, Sendable, Hashable {
     func interval(_ choices: inout SplitMix64) -> Int { choices.pick([1, 7, 14, 14, 30, 30]) ?? 14 }
 
     /// How long a life is. What a life costs is the work in it, and that the more the more was done before and the more machines there
-    /// are: so busy lives are mostly short and some long, and calm ones the longer the less is backed up.
+    /// are: so busy lives are mostly short and some long, calm ones the longer the less is backed up, and of many machines
+    /// only some are lived as long as those of few.
     func days(_ machineCount: Int, interval: Int, _ choices: inout SplitMix64) -> Int {
         let isLong = choices.isOne(in: 50)
         let nodeDays: Int
@@ -30,7 +31,8 @@ package enum Pace: String, Sendable, Hashable {
         case .busy: nodeDays = choices.within(isLong ? 100...200 : 6...36)
         case .calm: nodeDays = min(choices.within(80...500), Pace.backupsMax * interval) * (isLong ? 3 : 1)
         }
-        return max(2, nodeDays / machineCount)
+        let isShortened = machineCount >= 10 && !choices.isOne(in: 10)
+        return max(2, nodeDays / machineCount / (isShortened ? 3 : 1))
     }
 
     private static let backupsMax = 16

@@ -17,7 +17,7 @@ PROGRAMS = Path(__file__).resolve().parent.parent / "programs"
 CORES = os.cpu_count() or 1
 # ext4 does not give a deleted file's inode again for a minute, and looks at each such inode whenever it makes a file: making
 # many files soon after deleting many takes ten times as long. So a measured run waits for that minute to pass.
-MANY_FILES = 10_000
+MANY_FILES = 1_000
 DELETED_SECONDS = 65
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
