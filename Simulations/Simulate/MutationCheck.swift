@@ -11,7 +11,10 @@
         /// The seeds that are tried for each, and their size unless asked for otherwise.
         private static let firstSeed: UInt64 = 100
         private static let seedsMax: UInt64 = 200
-        private static let size = (machines: 4, days: 8)
+        private static func size(_ mutant: Mutant) -> (machines: Int, days: Int) {
+            // With peers, what is damaged comes from them.
+            mutant == .skipParity ? (1, 20) : (4, 8)
+        }
 
         /// The checkers that may find it, as what is lost shows here or there.
         private static func checkers(_ mutant: Mutant) -> [String] {
@@ -39,7 +42,7 @@
                 var search = options
                 search.mutant = mutant.rawValue
                 if options.count == 1 { (search.first, search.count) = (MutationCheck.firstSeed, MutationCheck.seedsMax) }
-                search.size = options.size ?? MutationCheck.size
+                search.size = options.size ?? MutationCheck.size(mutant)
                 search.endsWith = MutationCheck.checkers(mutant)
                 var coordinator = Coordinator(search)
                 coordinator.runSeeds()

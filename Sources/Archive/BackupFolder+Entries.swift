@@ -49,30 +49,12 @@ extension BackupFolder {
         if cursor?.skippedMounts.isEmpty == false { try keepSkippedMounts(directory, worker) }
     }
 
-    /// Folders that were tops of other file systems and are not there at all: these are away, their files not deleted.
-    private func keepSkippedMounts(_ directory: RawPath?, _ worker: BackupWorker) throws(ArchiveError) {
-        let skipped = cursor?.takeSkippedMounts() ?? []
-        guard isListedWhole, !run.request.exclusions.oneFileSystem else { return }
-        for encoded in skipped {
-            let result = encoded.withUnsafeBytes { bytes in
-                Result { () throws(ArchiveError) in
-                    var reader = ByteReader(bytes, "tree entry")
-                    guard let view = try? TreeEntryView(parsing: &reader), let tree = try? view.storedKeys(), tree != .empty,
-                        wanted(view.name, .directory, directory)?.isWhole == true
-                    else { return }
-                    try putLastKnown(view.name, view, BackupFolder.mountIsGone, worker)
-                }
-            }
-            try result.get()
-        }
-    }
-
     func path(of name: UnsafeRawBufferPointer) -> RawPath { path.appending(RawPath(bytes: Array(name))) }
 
     /// What of an entry is to be backed up; nil for nothing.
     ///
     /// A pattern leaves out what is meant because of a folder above, and what was named; never the way to what was named.
-    private func wanted(
+    func wanted(
         _ name: UnsafeRawBufferPointer, _ type: EntryType, _ directory: RawPath?
     ) -> PathSelection? {
         guard let inside = selection.child(name) else { return nil }

@@ -140,7 +140,9 @@ final class BackupFolder: @unchecked Sendable {
             let only = selection.isWhole ? try onlyCacheTag(handle) : selection.names
             try names.read(handle, only: only)
             isListedWhole = only == nil
-            if isListedWhole, names.isEmpty, isLostMount { throw BackupFolder.mountIsGone }
+            if isListedWhole, isLostMount, names.isEmpty || !holdsWhatWasThere(handle, worker) {
+                throw BackupFolder.mountIsGone
+            }
         } catch {
             if let names { worker.giveBack(names) }
             names = nil
@@ -207,19 +209,9 @@ final class BackupFolder: @unchecked Sendable {
         cursor?.keepsGone = run.watch != nil
     }
 
-    private var isMountPoint: Bool { parent.map { status.isMountPoint(in: $0.status) } ?? false }
+    var isMountPoint: Bool { parent.map { status.isMountPoint(in: $0.status) } ?? false }
 
-    /// A folder that was the top of another file system, is no more, and is empty: that one is away, its files not deleted.
-    private var isLostMount: Bool {
-        guard let memo, let marks = memoView?.marks else { return false }
-        return marks.contains(.mountPoint) && !isMountPoint && memo.tree != .empty
-            && (selection.isNamed || !run.request.exclusions.oneFileSystem)
-    }
-
-    static let mountIsGone = HostFilesError(
-        .io, "mount", detail: "the file system that was mounted here is gone (leave the path out if that is for good)")
-
-    private var memoView: TreeEntryView? {
+    var memoView: TreeEntryView? {
         memo?.encoded.withUnsafeBytes { bytes in
             var reader = ByteReader(bytes, "tree entry")
             // The numbers that are used of it are copies; the bytes stay in `memo`.

@@ -56,6 +56,13 @@ struct MemoCursor {
         return nil
     }
 
+    /// The next entry, whatever its name.
+    mutating func next(read: (ChunkKey) throws(ArchiveError) -> [UInt8]) -> TreeEntryView? {
+        if failed { return nil }
+        defer { peeked = nil }
+        return peek(read: read)
+    }
+
     /// Skips all that is left.
     mutating func skipRest(read: (ChunkKey) throws(ArchiveError) -> [UInt8]) {
         while !failed, let view = peek(read: read) { skip(view) }

@@ -42,16 +42,23 @@ package func restoreSnapshot(
     if !threads.isEmpty { walk.walk() }
     run.scheduler.close()
     for thread in threads { thread.join() }
-    let cleaning = run.stagings.remove()
+    // The staging folders stay until all is on the disk: what is found of them says that it may not be.
+    let unsynced = syncError(run)
+    let cleaning = unsynced == nil ? run.stagings.remove() : nil
     run.releaseHosts()
     if let error = run.outcome { throw error }
-    do throws(HostFilesError) { try run.stagings.sync() } catch {
+    if let error = unsynced ?? syncError(run) {
         let reason = "\(error): not all of what was restored has reached the disk; check it, then run the same restore again"
         throw ArchiveError(.storage, "restore", reason, path: request.target)
     }
     if let cleaning { run.report(request.target, "clean up", "\(cleaning)") }
     let elapsed = begin.duration(to: clock.now)
     return run.makeReport(seconds: Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) / 1e18)
+}
+
+private func syncError(_ run: RestoreRun) -> HostFilesError? {
+    do throws(HostFilesError) { try run.stagings.sync() } catch { return error }
+    return nil
 }
 
 /// Hands a worker to its thread.

@@ -15,14 +15,17 @@ final class RestoreStaging: Sendable {
     private let workers: [RestoreHandle]
     let links: RestoreHandle
     private let counter = Atomic<UInt64>(0)
+    /// A restore before this one did not come to its end: what it gave names to may not be on the disk, after a power cut.
+    let followsInterruption: Bool
 
     /// Makes it in `host`. What an interrupted restore left there is removed; one that is running is not disturbed.
     init(in host: RestoreHandle, workers: Int) throws(HostFilesError) {
         self.host = host
         var opened: RestoreHandle?
+        var wasThere = false
         // Once more, for a staging folder that another restore removes in between.
         for _ in 0..<8 where opened == nil {
-            try RestoreStaging.makeFolder(in: host)
+            wasThere = try !RestoreStaging.makeFolder(in: host)
             do throws(HostFilesError) {
                 let folder = try host.openFolder(RestoreStaging.name)
                 let status = try folder.status()
@@ -47,6 +50,7 @@ final class RestoreStaging: Sendable {
                 .exists, "begin to restore", path: RestoreStaging.name, detail: "another restore writes to this target")
         }
         self.folder = folder
+        followsInterruption = wasThere
         try RestoreStaging.empty(folder)
         // A default ACL of the target would pass on to the files built here.
         for attribute in try folder.extendedAttributes() where !RestoreMetadata.isLocal(attribute.name) {
@@ -63,13 +67,15 @@ final class RestoreStaging: Sendable {
         links = try folder.openFolder(RestoreStaging.linksName)
     }
 
-    private static func makeFolder(in host: RestoreHandle) throws(HostFilesError) {
+    /// False if it is there.
+    private static func makeFolder(in host: RestoreHandle) throws(HostFilesError) -> Bool {
         do { try host.makeDirectory(name) } catch  where error.code == .exists {
-            guard let status = try host.find(name), status.type != .directory else { return }
+            guard let status = try host.find(name), status.type != .directory else { return false }
             // Not a folder: no restore made it, and nothing may be built behind a planted link.
             try host.remove(name)
             try host.makeDirectory(name)
         }
+        return true
     }
 
     /// The folder in which this worker builds.

@@ -106,12 +106,18 @@ final class RestoreWorker {
         guard let status = try HostFilesError.of({ () throws(HostFilesError) in try folder.find(entry.name) }) else {
             return .build
         }
-        guard run.mayReplace(status, by: entry) else { return .keep }
+        // One that an interrupted restore has made is compared whatever is asked for.
+        let isOurs = directory.staging?.followsInterruption == true && looksRestored(status, entry)
+        guard isOurs || run.mayReplace(status, by: entry) else { return .keep }
         if status.type == .directory {
             try clear(entry.name, in: folder, directory)
             return .build
         }
         return status.type == entry.type ? .compare(status) : .build
+    }
+
+    private func looksRestored(_ status: FileStatus, _ entry: TreeEntry) -> Bool {
+        status.type == .file && entry.type == .file && status.size == entry.size && status.modified == entry.modified
     }
 
     /// Removes a folder that is in the way of a file: an empty one, or with `--delete` any.

@@ -106,8 +106,9 @@ package final class Daemon: Sendable {
         let (control, discovery, threads) = parts.withLock { ($0.control, $0.discovery, $0.threads) }
         core.stop()
         discovery?.stop()
-        control?.stop()
+        // Before the control socket, which waits for its calls: these may wait for peers.
         transport.stop()
+        control?.stop()
         for thread in threads { thread?.join() }
         core.finish()
         logQueue.end()

@@ -4,7 +4,15 @@ internal import HostFiles
 internal import Ledger
 internal import Synchronization
 
-/// What peers have of this node's backups, as far as is known here.
+/// What this node has learnt of a peer since it started.
+struct PeerNotes {
+    /// What it has said to have committed, proven or not: what a session has brought before it broke is not brought again by the next.
+    var said: [SnapshotID: UInt64] = [:]
+    var lacking = Lacking()
+    /// When it was looked at last for what it was told to forget, in seconds since 1970.
+    var lookedAt: Int64 = 0
+}
+
 /// Snapshots, with their revisions, that a peer says to have, and of which it lacked packs at the last proof that could not be had here either,
 /// or whose lists cannot be read here: they do not count there, and are asked about again when all is proven again.
 struct Lacking {
@@ -18,32 +26,48 @@ struct Lacking {
     func isDue(now: Int64) -> Bool { since.map { isRepeatDue(every: Lacking.againSeconds, since: $0, now: now) } ?? false }
 }
 
+/// What peers have of this node's backups, as far as is known here.
 extension DaemonCore {
+    private func notes(of device: DeviceID) -> PeerNotes { notes.withLock { $0[device] ?? PeerNotes() } }
+
+    private func note(_ device: DeviceID, _ body: (inout PeerNotes) -> Void) {
+        notes.withLock { body(&$0[device, default: PeerNotes()]) }
+    }
+
     /// Which revisions of snapshots the peer is known to have committed, or to have said so. No proof of anything.
     func said(_ device: DeviceID, besides proven: [SnapshotID: UInt64]) -> [SnapshotID: UInt64] {
-        said.withLock { proven.merging($0[device] ?? [:]) { max($0, $1) } }
+        proven.merging(notes(of: device).said) { max($0, $1) }
     }
 
     /// The peer says to have these, and no others; with nil, nothing that it has said counts any more.
-    func noteSaid(_ device: DeviceID, _ snapshots: [SnapshotID: UInt64]?) { said.withLock { $0[device] = snapshots } }
+    func noteSaid(_ device: DeviceID, _ snapshots: [SnapshotID: UInt64]?) { note(device) { $0.said = snapshots ?? [:] } }
 
     /// Whether it is a day since the peer was looked at for what it was told to forget.
     func isLookDue(_ device: DeviceID) -> Bool {
-        isRepeatDue(every: DaemonCore.lookSeconds, since: looked.withLock { $0[device] ?? 0 }, now: now)
+        isRepeatDue(every: DaemonCore.lookSeconds, since: notes(of: device).lookedAt, now: now)
     }
 
-    func noteLook(_ device: DeviceID) { looked.withLock { [now] in $0[device] = now } }
+    func noteLook(_ device: DeviceID) { note(device) { [now] in $0.lookedAt = now } }
 
     private static let lookSeconds: Int64 = 86_400
 
-    func lacking(_ device: DeviceID) -> Lacking { lacking.withLock { $0[device] ?? Lacking() } }
+    func lacking(_ device: DeviceID) -> Lacking { notes(of: device).lacking }
 
     func noteLacking(_ device: DeviceID, _ found: Lacking) {
-        lacking.withLock { $0[device] = found.snapshots.isEmpty ? nil : found }
+        note(device) { $0.lacking = found.snapshots.isEmpty ? Lacking() : found }
     }
 
     func updateReplica(_ device: DeviceID, _ body: (inout Replica) -> Void) {
         state.withLock { $0.updateReplica(device, body) }
+    }
+
+    /// After a clock was set right.
+    func correctReplicas() {
+        state.withLock(wakes: false) { state in
+            let before = state.replicas
+            state.replicas.correct(now: now)
+            if state.replicas != before { state.areReplicasUnsaved = true }
+        }
     }
 
     /// Tells of something that a peer is in the way of, unless that was said last.

@@ -69,11 +69,8 @@ package final class DaemonCore: Sendable {
     let wanted = Mutex<(bytes: UInt64, pokes: Int, seconds: Int64)?>(nil)
     /// The peers that were asked about last, in the order in which this node's snapshots go to them.
     let ordered = Mutex<(candidates: [Candidate], order: PlacementOrder)?>(nil)
-    /// What peers have said to have committed since this node started, proven or not: what a session has brought before it broke is not
-    /// brought again by the next.
-    let said = Mutex<[DeviceID: [SnapshotID: UInt64]]>([:])
-    let lacking = Mutex<[DeviceID: Lacking]>([:])
-    let looked = Mutex<[DeviceID: Int64]>([:])
+    /// Of devices in the book.
+    let notes = Mutex<[DeviceID: PeerNotes]>([:])
 
     struct State {
         var roster: Roster
@@ -315,9 +312,7 @@ package final class DaemonCore: Sendable {
             return (changed.filter(\.isPaired), changed.filter { !$0.isPaired })
         }
         let known = Set(book.devices.map(\.certificate.device))
-        said.withLock { said in said = said.filter { known.contains($0.key) } }
-        lacking.withLock { lacking in lacking = lacking.filter { known.contains($0.key) } }
-        looked.withLock { looked in looked = looked.filter { known.contains($0.key) } }
+        notes.withLock { notes in notes = notes.filter { known.contains($0.key) } }
         let (now, owner) = (now, owner)
         currentBasis.withLock { basis in
             basis.acquaintances = book.acquaintances(owner: owner)

@@ -20,7 +20,11 @@ package final class PeerPacks: PackSource {
         var threads: [WorkerThread] = []
         /// How often everybody was dialled in vain, one time after the other.
         var failures = 0
+        /// Somebody was reached before: what is away now comes back, most likely.
+        var wasReached = false
         var isClosed = false
+
+        var mayDial: Bool { failures < (wasReached ? PeerPacks.repeatsMax : PeerPacks.attemptsMax) }
     }
 
     private let home: Home
@@ -31,7 +35,11 @@ package final class PeerPacks: PackSource {
     private let log: @Sendable (String) -> Void
     private let state = ConditionLock(State())
 
-    private static let failuresMax = 5
+    /// How often everybody is dialled: within a quarter of a minute, or within three minutes where somebody was reached before, as
+    /// when a line is cut, or a peer starts anew or gets another address.
+    private static let attemptsMax = 6
+    private static let repeatsMax = 22
+    private static let pauseSecondsMax = 10
     /// What the command needs for all else, in bytes; two thirds of the rest are for parts of packs, each of 1 MiB.
     private static let otherBytes = 112 << 20
 
@@ -82,10 +90,19 @@ package final class PeerPacks: PackSource {
                 switch error.code {
                 case .stopped: throw ArchiveError(.interrupted, "read from peers", "interrupted")
                 case .cutOff: again = false
+                // Whoever is still dialled may have it.
+                case .notFound where isDialling(): again = false
                 default: throw ArchiveError(.damaged, "read from peers", error.description)
                 }
             }
         }
+    }
+
+    /// Whether somebody was still being dialled; waits a little for that.
+    private func isDialling() -> Bool {
+        guard state.read({ $0.dialling > 0 }), !progress.isStopping else { return false }
+        _ = state.wait(milliseconds: 200) { $0.dialling == 0 || $0.isClosed ? true : nil }
+        return true
     }
 
     /// Waits until a peer is there who keeps something for the owner; one thread dials, all wait.
@@ -93,7 +110,7 @@ package final class PeerPacks: PackSource {
         while true {
             let pause = state.withLock { state -> Int? in
                 guard state.dialling == 0, reader.alivePeers == 0, !state.isClosed else { return nil }
-                guard state.failures <= PeerPacks.failuresMax else { return nil }
+                guard state.mayDial else { return nil }
                 state.failures += 1
                 state.dialling = candidates.count
                 return state.failures
@@ -101,7 +118,7 @@ package final class PeerPacks: PackSource {
             if let pause, !useRunningNode() { dial(after: pause) }
             let isThere = state.wait(milliseconds: 100) { state -> Bool? in
                 if reader.alivePeers > 0 { return true }
-                return state.isClosed || state.dialling == 0 && state.failures > PeerPacks.failuresMax ? false : nil
+                return state.isClosed || state.dialling == 0 && !state.mayDial ? false : nil
             }
             if progress.isStopping { throw ArchiveError(.interrupted, "read from peers", "interrupted") }
             guard let isThere else { continue }
@@ -119,6 +136,7 @@ package final class PeerPacks: PackSource {
         state.withLock { state in
             state.dialling = 0
             state.failures = 0
+            state.wasReached = true
         }
         return true
     }
@@ -126,7 +144,7 @@ package final class PeerPacks: PackSource {
     /// Dials everyone at once, so that nobody who is away holds up the others.
     private func dial(after failures: Int) {
         // At once at first, then with growing pauses.
-        let pauseSeconds = failures - 1
+        let pauseSeconds = min(failures - 1, PeerPacks.pauseSecondsMax)
         for _ in 0..<pauseSeconds * 10 where !progress.isStopping {
             _ = state.wait(milliseconds: 100) { $0.isClosed ? true : nil }
         }
@@ -156,6 +174,7 @@ package final class PeerPacks: PackSource {
         guard let connection = CommandSessions.holder(at: addresses, owner, transport) else { return }
         state.withLock { state in
             state.failures = 0
+            state.wasReached = true
             reader.add(connection)
         }
         log("reading from \(connection.peer.certificate?.shownName ?? "a peer") what is with peers only")

@@ -149,7 +149,9 @@ package final class PeerSession: Sendable {
 
     /// Puts a device of which the book knows nothing, or has an older certificate, into the book: whoever has a session is a peer.
     private func introduce() {
-        guard isPaired, let certificate = connection.peer.certificate else { return }
+        guard isPaired, let certificate = connection.peer.certificate,
+            core.state.read({ $0.roster.isWelcome(connection.peer) })
+        else { return }
         let known = core.state.read { $0.roster.book.device(certificate.device, of: certificate.owner)?.certificate }
         guard known.map({ $0.serial < certificate.serial }) ?? true else { return }
         let now = core.now

@@ -43,9 +43,10 @@ extension Home {
         let setup = HandshakeSetup(
             key: keys.identity.key, certificate: keys.identity.certificate, agent: "bakare-node")
         return try CommandSessions.during(setup, owner: owner.id) { transport throws(NodeError) in
-            var search = RecoverySearch(home: self, owner: owner, transport: transport, log: log)
+            var search = RecoverySearch(
+                home: self, keys: keys, owner: owner, transport: transport, discovers: discovers, log: log)
             for address in addresses { search.ask([address]) }
-            if discovers { try search.discover(keys, seconds: Home.discoverySeconds, progress) }
+            try search.discover(seconds: Home.discoverySeconds, progress)
             guard !search.links.isEmpty else {
                 let unused = search.report.unused
                 throw NodeError(
@@ -72,8 +73,10 @@ private func isRight(_ stub: PackStub, _ footers: FooterCipher) -> Bool {
 /// Looks for peers that keep an owner's vault, and brings it back from those found.
 private struct RecoverySearch {
     let home: Home
+    let keys: HomeKeys
     let owner: OwnerKey
     let transport: PeerTransport
+    let discovers: Bool
     let log: @Sendable (String) -> Void
     var report = RecoveryReport()
     private(set) var links: [PeerConnection] = []
@@ -81,10 +84,15 @@ private struct RecoverySearch {
     /// Where those are that keep something.
     private var useful: [[PeerAddress]] = []
 
-    init(home: Home, owner: OwnerKey, transport: PeerTransport, log: @escaping @Sendable (String) -> Void) {
+    init(
+        home: Home, keys: HomeKeys, owner: OwnerKey, transport: PeerTransport, discovers: Bool,
+        log: @escaping @Sendable (String) -> Void
+    ) {
         self.home = home
+        self.keys = keys
         self.owner = owner
         self.transport = transport
+        self.discovers = discovers
         self.log = log
     }
 
@@ -95,8 +103,7 @@ private struct RecoverySearch {
             let connection = try transport.connect(to: addresses, peer: nil, token: nil)
             guard met.insert(connection.peer.agreementKey).inserted else { return connection.close(.leaving) }
             let name = connection.peer.certificate?.shownName ?? shown
-            let request = Recover(owner: owner.id, signature: owner.signRecovery(handshakeHash: connection.handshakeHash))
-            guard case .vault(let state) = try connection.request(.recover(request)).answer, state.exists else {
+            guard let state = CommandSessions.vault(of: owner, at: connection), state.exists else {
                 report.unused.append("\(name) keeps nothing for this owner")
                 return connection.close(.leaving)
             }
@@ -140,8 +147,9 @@ private struct RecoverySearch {
         }
     }
 
-    /// Asks all that the local network announces, for so long, or until Ctrl-C.
-    mutating func discover(_ keys: HomeKeys, seconds: Int, _ progress: Progress) throws(NodeError) {
+    /// Asks all that the local network announces, for so long, or until Ctrl-C; nobody where that is not wanted.
+    mutating func discover(seconds: Int, _ progress: Progress) throws(NodeError) {
+        guard discovers else { return }
         struct Found {
             var addresses: [[PeerAddress]] = []
             var isUnavailable = false
@@ -213,7 +221,10 @@ private struct RecoverySearch {
         }
     }
 
-    private static let failuresMax = 8
+    /// About two minutes, in which a line that was cut may be mended.
+    private static let failuresMax = 16
+    private static let pauseSecondsMax = 10
+    private static let searchSeconds = 3
 
     private mutating func reconnect(_ progress: Progress, after failures: Int) throws(NodeError) {
         for link in links { link.close(.leaving) }
@@ -222,10 +233,12 @@ private struct RecoverySearch {
         report.peers = []
         report.unused = []
         let pause = ConditionLock(())
-        for _ in 0..<(min(failures, 5) * 10) {
+        for _ in 0..<(min(failures, RecoverySearch.pauseSecondsMax) * 10) {
             if progress.isStopping { throw NodeError(.interrupted, "recover", "interrupted; run it again to go on") }
             _ = pause.wait(milliseconds: 100) { _ -> Void? in nil }
         }
         for addresses in useful { ask(addresses) }
+        // They may have other addresses by now.
+        if links.isEmpty { try discover(seconds: RecoverySearch.searchSeconds, progress) }
     }
 }

@@ -32,7 +32,16 @@ package struct Roster: Sendable {
     /// Whether the node is one to have sessions with: own, or of a friend, and not blocked.
     package func isWelcome(_ peer: PeerIdentity) -> Bool {
         guard let certificate = peer.certificate else { return false }
-        return book.device(certificate.device)?.isBlocked != true && isOfOwnerOrFriend(certificate)
+        return book.device(certificate.device)?.isBlocked != true && isOfOwnerOrFriend(certificate) && !hasAnothersID(certificate)
+    }
+
+    /// Whether the id is that of a device of somebody else, whose place among the peers it would take: a friend certifies any id, and the
+    /// owner's own devices come first.
+    private func hasAnothersID(_ certificate: Certificate) -> Bool {
+        guard certificate.owner != owner else { return false }
+        let owners = book.devices.filter { $0.id == certificate.device }.map(\.owner)
+        if certificate.device == device || owners.contains(owner) { return true }
+        return !owners.isEmpty && !owners.contains(certificate.owner)
     }
 
     private func isOfOwnerOrFriend(_ certificate: Certificate) -> Bool {

@@ -54,6 +54,7 @@ package struct Upkeep {
     /// Notices what other processes have done: backups, orders, pairings.
     private mutating func look() {
         core.reloadBookIfChanged()
+        core.correctReplicas()
         do {
             let isNew = try core.orders.refresh()
             var there = Set(try core.vault.snapshots())

@@ -45,10 +45,13 @@ package final class TargetFile: Sendable {
     }
 
     /// Has the disk's place for these first bytes chosen at once, in one piece, where that is known to spare work: ext4 otherwise counts
-    /// each block that is written and chooses when it goes to the disk. Only a wish: where there is no room, writing tells.
+    /// each block that is written and chooses when it goes to the disk. Only a wish, and not where they are more than half of what
+    /// is free: others, other files of the same restore too, may need that first.
     package func reserve(_ bytes: UInt64) {
         var space = linux_space()
-        guard let length = Int64(exactly: bytes), linux_fstatfs(fd, &space) == 0, space.type == TargetFile.ext4Magic else { return }
+        guard let length = Int64(exactly: bytes), linux_fstatfs(fd, &space) == 0, space.type == TargetFile.ext4Magic,
+            bytes <= space.available_bytes / 2
+        else { return }
         _ = linux_allocate(fd, 0, length, 1)
     }
 

@@ -67,6 +67,15 @@ package struct ReplicaTable: Sendable, Hashable {
         for device in replicas.keys where replicas[device]?.lastProven == 0 { replicas[device]?.snapshots = [:] }
     }
 
+    /// What is said to have been later than `now` is a clock's mistake, this one's or that of then: it counts as of now, so that a peer that is
+    /// gone is not thought here, nor what it had proven, for as long as a clock was fast.
+    package mutating func correct(now: Int64) {
+        for (device, replica) in replicas where max(replica.lastSeen, replica.lastProven) > now {
+            replicas[device]?.lastSeen = min(replica.lastSeen, now)
+            replicas[device]?.lastProven = min(replica.lastProven, now)
+        }
+    }
+
     /// On how many peers the snapshot is proven, in this revision or a later one.
     package func proven(_ snapshot: SnapshotID, revision: UInt64, now: Int64) -> Int {
         replicas.values.count { replica in

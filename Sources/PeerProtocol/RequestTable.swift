@@ -8,6 +8,8 @@ struct RequestTable {
     private var lastTaken: UInt64 = 0
 
     var hasRoom: Bool { mine.count < Limits.requestsMax }
+    /// Whether the peer owes an answer.
+    var isWaiting: Bool { !mine.isEmpty }
     var nextID: RequestID { RequestID(lastMade + 1) }
 
     mutating func made(_ id: RequestID, _ request: Request) {

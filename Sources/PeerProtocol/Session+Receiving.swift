@@ -67,7 +67,7 @@ extension Session {
             try take(id, request, received)
         case .answer(let id, let answer):
             try credit.receive(received.creditBytes)
-            try take(id, answer, received)
+            try take(id, answer, received, now)
         }
     }
 
@@ -121,8 +121,11 @@ extension Session {
         effects.append(.requested(id, request, bulk: received.bulk, creditBytes: received.creditBytes))
     }
 
-    private mutating func take(_ id: RequestID, _ answer: Answer, _ received: ReceivedMessage) throws(PeerProtocolError) {
+    private mutating func take(
+        _ id: RequestID, _ answer: Answer, _ received: ReceivedMessage, _ now: Duration
+    ) throws(PeerProtocolError) {
         let request = try requests.take(id, answer)
+        waitingSince = now
         guard request.accepts(answer, bulkBytes: received.bulk.count) else {
             throw PeerProtocolError(.violation, "an answer that contradicts what was asked")
         }

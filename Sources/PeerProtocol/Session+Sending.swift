@@ -13,6 +13,7 @@ extension Session {
         guard requests.hasRoom else { throw .tooManyRequests }
         let id = requests.nextID
         try send(.request(id, request), bulk, at: now, into: &output)
+        if !requests.isWaiting { waitingSince = now }
         requests.made(id, request)
         return id
     }

@@ -23,6 +23,8 @@ package struct Session: ~Copyable, Sendable {
     private var lastCalled: Duration?
     private var lastReceived = Duration.zero
     var lastSent = Duration.zero
+    /// While the peer owes answers: when it gave the last one, or was asked for the first.
+    var waitingSince = Duration.zero
     private var pings: UInt64 = 0
 
     /// `ephemeral` is 32 fresh random bytes, for this session alone.
@@ -58,7 +60,8 @@ package struct Session: ~Copyable, Sendable {
     /// When a ``SessionEvent/tick`` is due.
     package var deadline: Duration {
         guard peer?.hello != nil else { return began + SessionTiming.handshakeMax }
-        return min(lastSent + SessionTiming.keepAliveAfter, lastReceived + SessionTiming.silentAfter)
+        let next = min(lastSent + SessionTiming.keepAliveAfter, lastReceived + SessionTiming.silentAfter)
+        return requests.isWaiting ? min(next, waitingSince + SessionTiming.unansweredMax) : next
     }
 
     package mutating func handle(_ event: SessionEvent, at now: Duration) -> [SessionEffect] {
@@ -112,6 +115,9 @@ package struct Session: ~Copyable, Sendable {
             return
         }
         if now - lastReceived >= SessionTiming.silentAfter { throw PeerProtocolError(.silent) }
+        if requests.isWaiting, now - waitingSince >= SessionTiming.unansweredMax {
+            throw PeerProtocolError(.silent, "the peer answers no request")
+        }
         if now - lastSent >= SessionTiming.keepAliveAfter {
             pings += 1
             try send(.ping(pings), at: now)

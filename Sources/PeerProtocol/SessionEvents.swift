@@ -81,4 +81,7 @@ package enum SessionTiming {
     package static let keepAliveAfter = Duration.seconds(4)
     /// A peer from which nothing came for so long is gone.
     package static let silentAfter = Duration.seconds(13)
+    /// A peer that has been asked something, and has answered nothing for so long, never will: it may be alive enough to answer pings.
+    /// An honest one with a slow disk may take minutes, as for a proof of 64 packs.
+    package static let unansweredMax = Duration.seconds(900)
 }

@@ -124,6 +124,7 @@ package final class PackReader: Sendable {
                 return pieces.count == numbers.count ? .some(.success(pieces)) : nil
             }
             isHedging = outcome == nil
+            if isHedging { state.withLock(wakes: false) { $0.noteLate(numbers.map { Key(pack: pack, number: $0) }) } }
             guard let result = outcome ?? nil else { continue }
             return try copy(try result.get(), from: numbers.lowerBound * PackReader.blockBytes, pack, range, buffer)
         }
@@ -204,6 +205,13 @@ extension PackReader.State {
         blocks[key]?.asked.insert(peer)
         peers[peer].underWay += 1
         return (key, peer, peers[peer].link)
+    }
+
+    /// Whoever these were waited for in vain is thought slower: what comes next is asked of others first.
+    mutating func noteLate(_ keys: [PackReader.Key]) {
+        for peer in Set(keys.filter { blocks[$0]?.bytes == nil }.flatMap { blocks[$0]?.asked ?? [] }) {
+            peers[peer].milliseconds = min(60_000, 4 * peers[peer].milliseconds)
+        }
     }
 
     /// The peer that will probably answer first.

@@ -70,4 +70,26 @@ import Testing
         #expect(roster.unknown.map(\.id) == [stranger])
         #expect(roster.unknown.first?.addresses == [address])
     }
+
+    @Test("a friend's device takes nobody's place by another's id; the owner's own have theirs, whoever came first")
+    func anothersID() throws {
+        var roster = try roster()
+        func certified(_ id: DeviceID, by owner: OwnerKey) -> PeerIdentity {
+            let key = NodeKey(seed: Bytes32(words: (77, 77, 77, 77)))
+            var certificate = owner.certify(key, name: "another", permissions: .all, serial: 9)
+            certificate.device = id
+            return PeerIdentity(agreementKey: key.agreementPublicKey, certificate: certificate, agent: "test")
+        }
+        // An own device's, this node's own, and none's.
+        #expect(!roster.isWelcome(certified(node(2, of: owner).key.id, by: friend)))
+        #expect(!roster.isWelcome(certified(roster.device, by: friend)))
+        #expect(roster.isWelcome(certified(DeviceID(Bytes32(words: (8, 8, 8, 8))), by: friend)))
+        // One of another friend.
+        let third = OwnerKey(seed: Bytes32(words: (6, 6, 6, 6)))
+        try roster.book.recovered(node(5, of: third).certificate, own: owner.id, at: [], now: 11)
+        #expect(!roster.isWelcome(certified(node(5, of: third).key.id, by: friend)))
+        #expect(roster.isWelcome(certified(node(5, of: third).key.id, by: third)))
+        // A friend was there before with the id of a device that is the owner's own.
+        #expect(roster.isWelcome(certified(node(3, of: friend).key.id, by: owner)))
+    }
 }

@@ -37,6 +37,33 @@ import Testing
         #expect(try !Folder(scratch.path("without") + scratch.path("source")).has("disk"))
     }
 
+    @Test("files in the folder of a mount that is gone are not all that is left of it; what was moved there is")
+    func goneWithSomethingBelow() throws {
+        let scratch = try Scratch()
+        let (source, mount) = try makeSource(scratch)
+        let home = try Home.make(scratch.path("home"))
+        try home.backup(scratch.path("source"))
+        mount.unmount()
+        try source.folder("disk").write("written meanwhile", "x")
+        for _ in 0..<2 {
+            let outcome = try home.run("backup", "--json", scratch.path("source"))
+            #expect(outcome.code == 3, "\(outcome.summary)")
+            #expect(Set(try problems(outcome).keys) == [scratch.path("source/disk")])
+        }
+        try home.restore("latest", to: scratch.path("target"))
+        let restored = try Folder(scratch.path("target") + scratch.path("source")).folder("disk")
+        #expect(try restored.read("on the disk") == Bytes("precious".utf8))
+        #expect(try restored.folder("folder").read("inner") == Bytes("inner".utf8))
+        // The disk's files now lie in the folder itself.
+        try source.folder("disk").write("on the disk", "moved")
+        try source.folder("disk").makeFolder("folder").write("inner", "inner")
+        try home.backup(scratch.path("source"))
+        try home.restore("latest", to: scratch.path("moved"))
+        let moved = try Folder(scratch.path("moved") + scratch.path("source")).folder("disk")
+        #expect(try moved.read("on the disk") == Bytes("moved".utf8))
+        #expect(try moved.read("written meanwhile") == Bytes("x".utf8))
+    }
+
     @Test("a folder that is mounted elsewhere, too, is known as a mount, and its absence not taken for deletion")
     func boundFolder() throws {
         let scratch = try Scratch()

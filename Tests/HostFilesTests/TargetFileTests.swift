@@ -21,6 +21,25 @@ struct TargetFileTests {
         #expect(count == content.count && found.prefix(count).elementsEqual(content))
     }
 
+    @Test("to have room reserved changes neither what is written nor the file's length; more than is free is not asked for")
+    func reserved() throws {
+        let folder = try TestFolder()
+        for bytes in [UInt64(300_000), 1 << 62, .max] {
+            let file = try folder.handle.createFile(RawPath("file \(bytes)"))
+            try file.setSize(300_000)
+            file.reserve(bytes)
+            try [UInt8](repeating: 7, count: 100_000).withUnsafeBytes { try file.writeUncached($0, at: 50_000) }
+            file.beginWriteback()
+            #expect(try file.status().size == 300_000)
+            #expect(try file.status().blocks * 512 < 1 << 20)
+            var found = [UInt8](repeating: 1, count: 300_001)
+            let count = try found.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }
+            #expect(count == 300_000)
+            #expect(found[..<50_000].allSatisfy { $0 == 0 } && found[150_000..<count].allSatisfy { $0 == 0 })
+            #expect(found[50_000..<150_000].allSatisfy { $0 == 7 })
+        }
+    }
+
     @Test("an offset beyond what a file can be is refused")
     func tooFar() throws {
         let folder = try TestFolder()

@@ -117,4 +117,26 @@ private func table(_ choices: inout Choices) -> ReplicaTable {
         #expect(table.replicas.keys.sorted() == [DeviceID(id(1))])
         #expect(table.proven(SnapshotID(id(9)), revision: 1, now: 1000) == 1)
     }
+
+    @Test("once a clock that was fast is right again, a peer that is gone counts for the grace from then, and no longer")
+    func fastClock() {
+        var table = ReplicaTable()
+        let now: Int64 = 1_700_000_000
+        for (peer, ahead) in [(1, 35 * 86_400), (2, -3600)] {
+            var replica = Replica(device: DeviceID(id(peer)))
+            replica.lastSeen = now + Int64(ahead)
+            replica.lastProven = now + Int64(ahead) - 60
+            replica.snapshots[SnapshotID(id(9))] = 1
+            table[replica.device] = replica
+        }
+        let before = table[DeviceID(id(2))]
+        table.correct(now: now)
+        #expect(table[DeviceID(id(2))] == before)
+        #expect(table.proven(SnapshotID(id(9)), revision: 1, now: now) == 2)
+        #expect(table[DeviceID(id(1))].state(now: now + Replica.graceSeconds) == .proven)
+        #expect(table[DeviceID(id(1))].state(now: now + Replica.graceSeconds + 1) == .offline)
+        let corrected = table
+        table.correct(now: now)
+        #expect(table == corrected)
+    }
 }

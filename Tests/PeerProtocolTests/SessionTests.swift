@@ -192,6 +192,26 @@ struct SessionTimeTests {
         #expect(wire.b.endCode == nil)
     }
 
+    @Test("a peer that answers pings alone is given up after a quarter of an hour, one that goes on answering is not")
+    func mute() throws {
+        func life(answersEach: Int?) throws -> (endedAt: Int?, code: PeerProtocolError.Code?) {
+            var wire = Wire.paired()
+            var asked: [RequestID] = []
+            for _ in 0..<20 { asked.append(try wire.a.request(.vault)) }
+            wire.run()
+            for minute in 0..<20 {
+                if let answersEach, minute % answersEach == 0, !asked.isEmpty {
+                    try wire.b.answer(asked.removeFirst(), .vault(VaultState(exists: false)), at: .seconds(minute * 60))
+                }
+                pass(&wire, from: minute * 60, to: minute * 60 + 60)
+                if let code = wire.a.endCode { return (minute, code) }
+            }
+            return (nil, nil)
+        }
+        #expect(try life(answersEach: nil) == (15, .silent))
+        #expect(try life(answersEach: 10) == (nil, nil))
+    }
+
     @Test("a peer that is cut off is noticed within fifteen seconds, by both sides")
     func cut() {
         var wire = Wire.paired()

@@ -51,6 +51,19 @@ import Vault
         }
     }
 
+    @Test("a peer that takes questions and never answers holds nothing up: another is asked", .timeLimit(.minutes(1)))
+    func mute() throws {
+        let silent = try peer()
+        silent.faults.isMute = true
+        let reader = PackReader(blocksMax: 4)
+        reader.add(silent)
+        reader.add(try peer())
+        for pack in 0..<3 {
+            let range = 0..<packs[pack].bytes.count
+            #expect(try read(reader, pack, range) == packs[pack].bytes, "pack \(pack)")
+        }
+    }
+
     @Test("what comes wrong is asked of another peer; only who has the pack is asked for it")
     func wrongBytes() throws {
         let (liar, honest) = (try peer(), try peer([1, 2]))

@@ -11,6 +11,8 @@ final class VaultPeer: PeerLink {
     struct Faults: Sendable {
         /// The connection breaks when so many requests have been answered.
         var breaksAfter: Int?
+        /// Takes requests, and never answers.
+        var isMute = false
         /// Gives other bytes than those asked for.
         var givesGarbage = false
         /// Says that a pack is durable, and throws it away.
@@ -55,6 +57,7 @@ final class VaultPeer: PeerLink {
             return state.faults.breaksAfter.map { state.answered > $0 } ?? false
         }
         if isBroken { throw PeerProtocolError(.disconnected) }
+        if faults.isMute { return }
         do { then(.success(try answer(request, Array(bulk)))) } catch {
             let isRejected = (error as? VaultError)?.code == .rejected
             let code = (error as? Refusal)?.code ?? (isRejected ? .invalid : .internalError)

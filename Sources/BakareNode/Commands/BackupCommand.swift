@@ -96,9 +96,9 @@ struct BackupCommand: NodeCommand {
         return wait && report.snapshot != nil && !count.isProtected ? .partly : .done
     }
 
+    /// Files that could not be read are told rather than peers that are not here yet.
     private func worse(_ a: ExitStatus, _ b: ExitStatus) -> ExitStatus {
-        if a == .failed || b == .done { return a }
-        return b
+        [.failed, .withProblems, .partly].first { $0 == a || $0 == b } ?? .done
     }
 
     /// Nil stands for paths of the command line.
