@@ -12,10 +12,11 @@ extension BackupFolder {
 
     static let mountIsGone = HostFilesError(
         .io, "mount",
-        detail: "the file system that was mounted here is gone (if that is for good, leave the path out of one backup)")
+        detail: "the file system that was mounted here is gone, and what lies in its folder now is not backed up "
+            + "(if it is gone for good, leave the path out of one backup)")
 
-    /// Whether most of what a lost mount held is in its folder now, as where it was moved there. Else what lies there is what the mount hid,
-    /// or was written while it was away.
+    /// Whether most of what a lost mount held is in its folder now, with the times it had, as where it was moved there. Else what lies there is
+    /// what the mount hid, or was made while it was away.
     func holdsWhatWasThere(_ handle: DirectoryHandle, _ worker: BackupWorker) -> Bool {
         guard let memo else { return true }
         var cursor = MemoCursor(memo.tree)
@@ -24,7 +25,9 @@ extension BackupFolder {
             let view = cursor.next(read: { (key) throws(ArchiveError) in try run.readChunk(key, worker) })
         {
             looked += 1
-            if (try? handle.status(of: view.name)) != nil { found += 1 }
+            if let status = try? handle.status(of: view.name), status.type == view.type, status.modified == view.modified {
+                found += 1
+            }
         }
         // Of one that cannot be read, nothing is known and nothing can be kept.
         return looked == 0 || 2 * found >= looked

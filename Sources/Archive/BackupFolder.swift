@@ -140,7 +140,7 @@ final class BackupFolder: @unchecked Sendable {
             let only = selection.isWhole ? try onlyCacheTag(handle) : selection.names
             try names.read(handle, only: only)
             isListedWhole = only == nil
-            if isListedWhole, isLostMount, names.isEmpty || !holdsWhatWasThere(handle, worker) {
+            if isListedWhole || !selection.isWhole, isLostMount, names.isEmpty || !holdsWhatWasThere(handle, worker) {
                 throw BackupFolder.mountIsGone
             }
         } catch {

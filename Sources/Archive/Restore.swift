@@ -44,7 +44,7 @@ package func restoreSnapshot(
     for thread in threads { thread.join() }
     // The staging folders stay until all is on the disk: what is found of them says that it may not be.
     let unsynced = syncError(run)
-    let cleaning = unsynced == nil ? run.stagings.remove() : nil
+    let cleaning = unsynced == nil ? run.stagings.remove(isFinished: run.outcome == nil) : nil
     run.releaseHosts()
     if let error = run.outcome { throw error }
     if let error = unsynced ?? syncError(run) {

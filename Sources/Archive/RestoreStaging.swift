@@ -87,9 +87,10 @@ final class RestoreStaging: Sendable {
     /// Writes all that was restored in this file system to its disk. Throws too for an earlier write that failed since.
     func sync() throws(HostFilesError) { try folder.syncFileSystem() }
 
-    /// Removes the folder with all that is in it.
-    func remove() throws(HostFilesError) {
+    /// Removes the folder with all that is in it. Until a restore has come to its end since one that was cut off, it stays, empty.
+    func remove(isFinished: Bool) throws(HostFilesError) {
         try RestoreStaging.empty(folder)
+        if followsInterruption && !isFinished { return }
         try host.removeDirectory(RestoreStaging.name)
     }
 
@@ -127,10 +128,10 @@ final class RestoreStagings: Sendable {
     }
 
     /// Removes them all; the first error, if any.
-    func remove() -> HostFilesError? {
+    func remove(isFinished: Bool) -> HostFilesError? {
         var first: HostFilesError?
         for staging in made.withLock({ Array($0.values) }) {
-            do throws(HostFilesError) { try staging.remove() } catch { first = first ?? error }
+            do throws(HostFilesError) { try staging.remove(isFinished: isFinished) } catch { first = first ?? error }
         }
         return first
     }

@@ -116,8 +116,9 @@ final class RestoreWorker {
         return status.type == entry.type ? .compare(status) : .build
     }
 
+    /// Of a file that was written in one go, a power cut may leave less than its length.
     private func looksRestored(_ status: FileStatus, _ entry: TreeEntry) -> Bool {
-        status.type == .file && entry.type == .file && status.size == entry.size && status.modified == entry.modified
+        status.type == .file && entry.type == .file && status.size <= entry.size && status.modified == entry.modified
     }
 
     /// Removes a folder that is in the way of a file: an empty one, or with `--delete` any.

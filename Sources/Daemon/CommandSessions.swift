@@ -90,20 +90,23 @@ extension CommandSessions {
         }
     }
 
-    /// What a node that was just dialled says of the vault of the owner, whose key gives the right to read it; nil if it does not within
+    /// What a node that was just dialled says of the vault of the owner, whose key gives the right to read it; nil if it keeps none. Waits for
     /// half a minute, since it may be anybody, and others wait to be asked.
-    static func vault(of owner: OwnerKey, at connection: PeerConnection) -> VaultState? {
+    static func vault(of owner: OwnerKey, at connection: PeerConnection) throws(PeerProtocolError) -> VaultState? {
         let recover = Recover(owner: owner.id, signature: owner.signRecovery(handshakeHash: connection.handshakeHash))
         let reply = ConditionLock<Result<PeerReply, PeerProtocolError>?>(nil)
-        do { try connection.submit(.recover(recover)) { result in reply.withLock { $0 = result } } } catch { return nil }
-        guard case .vault(let state) = try? reply.wait(milliseconds: 30_000, for: { $0 })?.get().answer else { return nil }
+        try connection.submit(.recover(recover)) { result in reply.withLock { $0 = result } }
+        guard let result = reply.wait(milliseconds: 30_000, for: { $0 }) else {
+            throw PeerProtocolError(.silent, "no answer within 30 s")
+        }
+        guard case .vault(let state) = try result.get().answer, state.exists else { return nil }
         return state
     }
 
     /// A session with whoever answers at these addresses and keeps something for the owner, whose key gives the right to read it.
     static func holder(at addresses: [PeerAddress], _ owner: OwnerKey, _ transport: PeerTransport) -> PeerConnection? {
         guard let connection = try? transport.connect(to: addresses, peer: nil, token: nil) else { return nil }
-        guard let vault = vault(of: owner, at: connection), vault.exists else {
+        guard (try? vault(of: owner, at: connection)) != nil else {
             connection.close(.leaving)
             return nil
         }

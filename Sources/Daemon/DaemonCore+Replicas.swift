@@ -61,6 +61,9 @@ extension DaemonCore {
         state.withLock { $0.updateReplica(device, body) }
     }
 
+    /// Whether peers were seen, or have proven something, at times that are still to come.
+    var areReplicasAhead: Bool { state.read { $0.replicas.isAhead(now: now) } }
+
     /// After a clock was set right.
     func correctReplicas() {
         state.withLock(wakes: false) { state in

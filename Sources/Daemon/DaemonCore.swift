@@ -318,7 +318,7 @@ package final class DaemonCore: Sendable {
             basis.acquaintances = book.acquaintances(owner: owner)
             basis.invitations = book.openTokens(now: now)
         }
-        for session in ended { session.connection.close(.unpaired) }
+        for session in ended { session.connection.close(farewell(to: session)) }
         // They were strangers when these sessions began: in the next ones they are not.
         for session in met { session.connection.close(.leaving) }
         dialKnown()
@@ -350,7 +350,12 @@ package final class DaemonCore: Sendable {
             return (state.isStopping, state.isOutdated(session), isCrowded)
         }
         if isCrowded { return session.connection.close(.busy) }
-        if isOutdated || isStopping { session.connection.close(session.isPaired && !isStopping ? .unpaired : .leaving) }
+        if isOutdated || isStopping { session.connection.close(isStopping ? .leaving : farewell(to: session)) }
+    }
+
+    /// Why a session is closed that is not as the book has it.
+    private func farewell(to session: PeerSession) -> PeerProtocolError.Code {
+        session.isPaired ? state.read { $0.roster.farewell(to: session.connection.peer) } : .leaving
     }
 
     package func session(_ connection: any PeerChannel) -> PeerSession? {

@@ -83,27 +83,30 @@ package final class PeerPacks: PackSource {
         var again = isAgain
         while true {
             if reader.alivePeers == 0 { try connect() }
+            let wasDialling = isDialling
             do throws(ReplicationError) {
                 try reader.read(pack, range, into: buffer, isAgain: again)
+                // Only who gives what is asked for is worth being patient with.
+                if state.read({ $0.failures > 0 }) { state.withLock { $0.failures = 0 } }
                 return
             } catch {
                 switch error.code {
                 case .stopped: throw ArchiveError(.interrupted, "read from peers", "interrupted")
                 case .cutOff: again = false
                 // Whoever is still dialled may have it.
-                case .notFound where isDialling(): again = false
+                case .notFound where wasDialling && !progress.isStopping:
+                    awaitDialled()
+                    again = false
                 default: throw ArchiveError(.damaged, "read from peers", error.description)
                 }
             }
         }
     }
 
-    /// Whether somebody was still being dialled; waits a little for that.
-    private func isDialling() -> Bool {
-        guard state.read({ $0.dialling > 0 }), !progress.isStopping else { return false }
-        _ = state.wait(milliseconds: 200) { $0.dialling == 0 || $0.isClosed ? true : nil }
-        return true
-    }
+    private var isDialling: Bool { state.read { $0.dialling > 0 } }
+
+    /// Waits a little for those who are being dialled.
+    private func awaitDialled() { _ = state.wait(milliseconds: 200) { $0.dialling == 0 || $0.isClosed ? true : nil } }
 
     /// Waits until a peer is there who keeps something for the owner; one thread dials, all wait.
     private func connect() throws(ArchiveError) {
@@ -135,7 +138,6 @@ package final class PeerPacks: PackSource {
         reader.add(ControlLink(home))
         state.withLock { state in
             state.dialling = 0
-            state.failures = 0
             state.wasReached = true
         }
         return true
@@ -173,7 +175,6 @@ package final class PeerPacks: PackSource {
     private func ask(_ addresses: [PeerAddress], _ transport: PeerTransport) {
         guard let connection = CommandSessions.holder(at: addresses, owner, transport) else { return }
         state.withLock { state in
-            state.failures = 0
             state.wasReached = true
             reader.add(connection)
         }

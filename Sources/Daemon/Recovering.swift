@@ -103,7 +103,12 @@ private struct RecoverySearch {
             let connection = try transport.connect(to: addresses, peer: nil, token: nil)
             guard met.insert(connection.peer.agreementKey).inserted else { return connection.close(.leaving) }
             let name = connection.peer.certificate?.shownName ?? shown
-            guard let state = CommandSessions.vault(of: owner, at: connection), state.exists else {
+            let state: VaultState?
+            do { state = try CommandSessions.vault(of: owner, at: connection) } catch {
+                report.unused.append("\(name): \(error)")
+                return connection.close(.leaving)
+            }
+            guard let state else {
                 report.unused.append("\(name) keeps nothing for this owner")
                 return connection.close(.leaving)
             }

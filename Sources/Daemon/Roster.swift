@@ -32,14 +32,18 @@ package struct Roster: Sendable {
     /// Whether the node is one to have sessions with: own, or of a friend, and not blocked.
     package func isWelcome(_ peer: PeerIdentity) -> Bool {
         guard let certificate = peer.certificate else { return false }
-        return book.device(certificate.device)?.isBlocked != true && isOfOwnerOrFriend(certificate) && !hasAnothersID(certificate)
+        return !isBlocked(peer) && isOfOwnerOrFriend(certificate) && !hasAnothersID(certificate)
+    }
+
+    func isBlocked(_ peer: PeerIdentity) -> Bool {
+        peer.certificate.flatMap { book.device($0.device) }?.isBlocked == true
     }
 
     /// Whether the id is that of a device of somebody else, whose place among the peers it would take: a friend certifies any id, and the
     /// owner's own devices come first.
     private func hasAnothersID(_ certificate: Certificate) -> Bool {
         guard certificate.owner != owner else { return false }
-        let owners = book.devices.filter { $0.id == certificate.device }.map(\.owner)
+        let owners = book.devices.filter { $0.id == certificate.device && isOfOwnerOrFriend($0.certificate) }.map(\.owner)
         if certificate.device == device || owners.contains(owner) { return true }
         return !owners.isEmpty && !owners.contains(certificate.owner)
     }
@@ -51,6 +55,12 @@ package struct Roster: Sendable {
     /// Whether the agreement with the node's owner was ended here.
     func hasLeft(_ peer: PeerIdentity) -> Bool {
         peer.certificate.flatMap { book.friend($0.owner) }.map { !$0.isPaired } ?? false
+    }
+
+    /// Why one that is not welcome is sent away. Whoever hears that the agreement is over ends it too: that is said only where it is, and to
+    /// whom the user has blocked.
+    func farewell(to peer: PeerIdentity) -> PeerProtocolError.Code {
+        hasLeft(peer) || isBlocked(peer) ? .unpaired : .notWelcome
     }
 
     /// The known devices to have sessions with, besides this one.

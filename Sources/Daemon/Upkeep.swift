@@ -16,6 +16,8 @@ package struct Upkeep {
     private var snapshots: Set<SnapshotID>?
     private var announced: Announcement?
     private var news = -1
+    /// By the monotonic clock.
+    private var aheadSince: UInt64?
 
     package init(_ core: DaemonCore) { self.core = core }
 
@@ -54,7 +56,7 @@ package struct Upkeep {
     /// Notices what other processes have done: backups, orders, pairings.
     private mutating func look() {
         core.reloadBookIfChanged()
-        core.correctReplicas()
+        correctTimes()
         do {
             let isNew = try core.orders.refresh()
             var there = Set(try core.vault.snapshots())
@@ -65,6 +67,19 @@ package struct Upkeep {
             snapshots = there
         } catch { core.log("\(error)") }
     }
+
+    /// A clock that was fast has left times that are still to come. Not at once: this clock may be slow, as before it hears of the right time.
+    private mutating func correctTimes() {
+        guard core.areReplicasAhead else { return aheadSince = nil }
+        let steady = monotonicNanoseconds()
+        let since = aheadSince ?? steady
+        aheadSince = since
+        guard steady - since >= Upkeep.aheadNanosecondsMax else { return }
+        core.correctReplicas()
+        aheadSince = nil
+    }
+
+    private static let aheadNanosecondsMax: UInt64 = 3600 * 1_000_000_000
 
     /// What was forgotten stays so, though it came back from a peer that had not heard: one that was away, or went on with an old disk.
     private func forgetAgain(_ there: Set<SnapshotID>) throws -> [SnapshotID] {

@@ -36,6 +36,8 @@ package struct Replica: Sendable, Hashable {
     /// A proof older than this has to be renewed, and a peer silent for longer counts no more: 14 days, in seconds.
     package static let graceSeconds: Int64 = 14 * 86_400
 
+    fileprivate func isAhead(now: Int64) -> Bool { max(lastSeen, lastProven) > now }
+
     /// `now` is seconds since 1970.
     package func state(now: Int64) -> ReplicaState {
         if isDamaged { return .damaged }
@@ -70,11 +72,13 @@ package struct ReplicaTable: Sendable, Hashable {
     /// What is said to have been later than `now` is a clock's mistake, this one's or that of then: it counts as of now, so that a peer that is
     /// gone is not thought here, nor what it had proven, for as long as a clock was fast.
     package mutating func correct(now: Int64) {
-        for (device, replica) in replicas where max(replica.lastSeen, replica.lastProven) > now {
+        for (device, replica) in replicas where replica.isAhead(now: now) {
             replicas[device]?.lastSeen = min(replica.lastSeen, now)
             replicas[device]?.lastProven = min(replica.lastProven, now)
         }
     }
+
+    package func isAhead(now: Int64) -> Bool { replicas.values.contains { $0.isAhead(now: now) } }
 
     /// On how many peers the snapshot is proven, in this revision or a later one.
     package func proven(_ snapshot: SnapshotID, revision: UInt64, now: Int64) -> Int {

@@ -171,6 +171,8 @@ extension PackReader.State {
     private static let blockBytes = Limits.bulkBytesMax
     /// Requests that one peer has at once; each side's window holds about as much.
     private static let perPeerMax = 6
+    /// Peers that one block is asked of, one after the other, while none of them answers.
+    private static let askedMax = 4
     /// Of all blocks, what one place that is read from may have ahead.
     private static let aheadShare = 12
 
@@ -197,7 +199,8 @@ extension PackReader.State {
         _ key: PackReader.Key, isHedging: Bool
     ) -> (key: PackReader.Key, peer: Int, link: any PeerLink)? {
         let block = blocks[key] ?? PackReader.Block()
-        guard block.bytes == nil, block.asked.isEmpty || isHedging && block.asked.count < 2 else { return nil }
+        let askedMax = isHedging ? PackReader.State.askedMax : 1
+        guard block.bytes == nil, block.asked.count < askedMax else { return nil }
         // Who was wrong before may be the only one left.
         let others = candidate(key.pack, not: block.asked.union(block.avoided))
         guard let peer = others ?? candidate(key.pack, not: block.asked) else { return nil }

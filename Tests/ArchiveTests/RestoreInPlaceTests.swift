@@ -34,21 +34,31 @@ struct RestoreInPlaceTests {
 
     @Test("after a restore that was cut off, what it gave names to is compared, also where nothing is to be overwritten")
     func afterCut() throws {
+        for kept in [0, 30_000, 60_000] { try afterCut(leaving: kept) }
+    }
+
+    /// Of a file with its name and time no more than the first bytes, and these zero, are on the disk.
+    private func afterCut(leaving keptBytes: Int) throws {
         let chunks = MemoryChunks()
         let folder = TestFolder()
         let content = noise(60_000)
         let tree = [TestNode.file("empty on the disk", content), TestNode.file("the user's", content)]
         let contents = snapshot(tree, chunks)
         try restore(contents, chunks, to: folder)
-        // As after a power cut: the length and the time are there, the bytes are not.
         var times = [timespec(tv_sec: 1, tv_nsec: 0), timespec(tv_sec: 0, tv_nsec: 0)]
         times[1] = try #require(statusOf(folder.path + "/t/empty on the disk")).st_mtim
-        folder.write("t/empty on the disk", [UInt8](repeating: 0, count: content.count))
+        folder.write("t/empty on the disk", [UInt8](repeating: 0, count: keptBytes))
         #expect(utimensat(AT_FDCWD, folder.path + "/t/empty on the disk", &times, 0) == 0)
         folder.write("t/the user's", [1, 2, 3])
         try restore(contents, chunks, to: folder) { $0.overwrite = .never }
         #expect(folder.read("t/empty on the disk")?.allSatisfy { $0 == 0 } == true)
         folder.makeFolder("t/.bakare-restore")
+        // One that is stopped at once changes nothing of that.
+        let stopped = Progress()
+        stopped.stop()
+        #expect(throws: ArchiveError.self) {
+            try restore(contents, chunks, to: folder, progress: stopped) { $0.overwrite = .never }
+        }
         let report = try restore(contents, chunks, to: folder) { $0.overwrite = .never }
         #expect(report.errors == [] && report.unchangedFiles == 1)
         #expect(folder.read("t/empty on the disk") == content)

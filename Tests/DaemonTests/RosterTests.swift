@@ -89,6 +89,9 @@ import Testing
         try roster.book.recovered(node(5, of: third).certificate, own: owner.id, at: [], now: 11)
         #expect(!roster.isWelcome(certified(node(5, of: third).key.id, by: friend)))
         #expect(roster.isWelcome(certified(node(5, of: third).key.id, by: third)))
+        // Whoever took an id loses it with the agreement.
+        let isUnpaired = roster.book.unpair(third.id, now: 20)
+        #expect(isUnpaired && roster.isWelcome(certified(node(5, of: third).key.id, by: friend)))
         // A friend was there before with the id of a device that is the owner's own.
         #expect(roster.isWelcome(certified(node(3, of: friend).key.id, by: owner)))
     }

@@ -54,13 +54,19 @@ import Testing
         let restored = try Folder(scratch.path("target") + scratch.path("source")).folder("disk")
         #expect(try restored.read("on the disk") == Bytes("precious".utf8))
         #expect(try restored.folder("folder").read("inner") == Bytes("inner".utf8))
-        // The disk's files now lie in the folder itself.
-        try source.folder("disk").write("on the disk", "moved")
-        try source.folder("disk").makeFolder("folder").write("inner", "inner")
+        // Names alone say little.
+        try source.folder("disk").write("on the disk", "made by a service")
+        try source.folder("disk").makeFolder("folder")
+        #expect(try home.run("backup", scratch.path("source")).code == 3)
+        // The disk's files now lie in the folder itself, with their times.
+        try source.remove("disk")
+        try source.makeFolder("disk").write("written meanwhile", "x")
+        let words = ["/bin/cp", "-a", scratch.path("target") + scratch.path("source/disk") + "/.", scratch.path("source/disk")]
+        #expect(try Running(words.map { Bytes($0.utf8) }, environment: ["PATH": "/usr/bin:/bin"]).finish().code == 0)
         try home.backup(scratch.path("source"))
         try home.restore("latest", to: scratch.path("moved"))
         let moved = try Folder(scratch.path("moved") + scratch.path("source")).folder("disk")
-        #expect(try moved.read("on the disk") == Bytes("moved".utf8))
+        #expect(try moved.read("on the disk") == Bytes("precious".utf8))
         #expect(try moved.read("written meanwhile") == Bytes("x".utf8))
     }
 
