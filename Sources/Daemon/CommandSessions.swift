@@ -94,12 +94,9 @@ extension CommandSessions {
     /// half a minute, since it may be anybody, and others wait to be asked.
     static func vault(of owner: OwnerKey, at connection: PeerConnection) throws(PeerProtocolError) -> VaultState? {
         let recover = Recover(owner: owner.id, signature: owner.signRecovery(handshakeHash: connection.handshakeHash))
-        let reply = ConditionLock<Result<PeerReply, PeerProtocolError>?>(nil)
-        try connection.submit(.recover(recover)) { result in reply.withLock { $0 = result } }
-        guard let result = reply.wait(milliseconds: 30_000, for: { $0 }) else {
-            throw PeerProtocolError(.silent, "no answer within 30 s")
+        guard case .vault(let state) = try connection.request(.recover(recover), within: 30).answer, state.exists else {
+            return nil
         }
-        guard case .vault(let state) = try result.get().answer, state.exists else { return nil }
         return state
     }
 
