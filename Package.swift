@@ -152,8 +152,8 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "BackupNode", "Archive", "NameIndex", "Peers", "PeerProtocol", "Chunking", "Ledger", "Cryptography", "HostFiles",
-                "BackupFormat",
+                "BackupNode", "Archive", "NameIndex", "Peers", "PeerProtocol", "Control", "Discovery", "Chunking", "Ledger",
+                "Cryptography", "HostFiles", "BackupFormat",
             ],
             path: "Tests/Fuzzing/Targets", swiftSettings: strict),
         .executableTarget(

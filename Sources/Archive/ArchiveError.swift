@@ -13,6 +13,8 @@ package struct ArchiveError: Error, Sendable, CustomStringConvertible {
         case damaged
         /// Only peers have what is needed, and none of them can be asked.
         case unreachable
+        /// Only peers have what is needed, those that can be asked have not, and others that may have it are away.
+        case away
         /// The disk is full or cannot be written.
         case storage
         /// Nobody reads the output any more.

@@ -120,7 +120,8 @@ private struct BackupAttempt {
         self.progress = progress
         problems = ProblemLog(report: report)
         sink = PackSink(vault: store.vault, index: store.index, cipher: store.footerCipher, plan: store.plan, spool: spool)
-        shared = ChunkWriterShared(cipher: store.cipher, index: store.index, sink: sink)
+        shared = ChunkWriterShared(
+            cipher: store.cipher, index: store.index, sink: sink, listKeysMax: request.listKeysMax)
         progress.reset()
         run_ = BackupRun(
             request: request, plan: store.plan, progress: progress, writerShared: shared, gear: store.identity.keys.gearTable(),

@@ -229,7 +229,7 @@ private struct ChunkCutting {
 /// The keys of one reading of a file, as its chunks are stored in any order.
 final class FileContent: Sendable {
     private struct State {
-        /// Runs of ``Limits/directKeysMax`` keys that are not complete yet, by their number.
+        /// Runs of ``ChunkWriter/listKeysMax`` keys that are not complete yet, by their number.
         var runs: [Int: [ChunkKey?]] = [:]
         var filled: [Int: Int] = [:]
         /// Keys of the complete runs, stored as chunks.
@@ -256,14 +256,14 @@ final class FileContent: Sendable {
 
     /// Notes the key of a stored chunk.
     func stored(_ index: Int, _ key: ChunkKey, _ worker: BackupWorker) throws(ArchiveError) {
-        let (run, place) = index.quotientAndRemainder(dividingBy: Limits.directKeysMax)
+        let (run, place) = index.quotientAndRemainder(dividingBy: worker.writer.listKeysMax)
         let complete: [ChunkKey]? = state.withLock { state in
             var keys = state.runs.removeValue(forKey: run) ?? []
             if keys.count <= place { keys.append(contentsOf: repeatElement(nil, count: place + 1 - keys.count)) }
             keys[place] = key
             let filled = (state.filled[run] ?? 0) + 1
             state.filled[run] = filled
-            if filled == Limits.directKeysMax { return keys.compactMap { $0 } }
+            if filled == worker.writer.listKeysMax { return keys.compactMap { $0 } }
             state.runs[run] = keys
             return nil
         }
@@ -300,10 +300,17 @@ final class FileContent: Sendable {
         if state.lists.isEmpty { return KeyList(levels: 0, keys: (state.runs[0] ?? []).compactMap { $0 }) }
         var lists = state.lists.compactMap { $0 }
         if let rest = state.runs[lists.count] { lists.append(try KeyListBuilder.store(rest.compactMap { $0 }, worker.writer)) }
-        guard lists.count <= Limits.directKeysMax else {
-            throw ArchiveError(.usage, "back up", "a file of more than \(Limits.directKeysMax * Limits.directKeysMax) chunks")
+        let listKeysMax = worker.writer.listKeysMax
+        var levels: UInt8 = 1
+        while lists.count > listKeysMax {
+            var above: [ChunkKey] = []
+            for first in stride(from: 0, to: lists.count, by: listKeysMax) {
+                above.append(try KeyListBuilder.store(Array(lists[first...].prefix(listKeysMax)), worker.writer))
+            }
+            lists = above
+            levels += 1
         }
-        return KeyList(levels: 1, keys: lists)
+        return KeyList(levels: levels, keys: lists)
     }
 }
 

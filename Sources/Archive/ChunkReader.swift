@@ -53,7 +53,7 @@ package final class ChunkReader: ChunkSource {
     ) throws(ArchiveError) -> UnsafeRawBufferPointer {
         var tried: [ChunkLocation] = []
         var reason = "no pack holds it"
-        var unreachable: ArchiveError?
+        var absence: ArchiveError?
         for source in [first.map { [$0] } ?? [], try? index.allLocations(of: id), nil] {
             for location in source ?? resolve?(id) ?? [] {
                 // Numbers of packs mean nothing outside the index: only the place counts.
@@ -61,11 +61,11 @@ package final class ChunkReader: ChunkSource {
                 tried.append(location)
                 do { return try open(location, key, id, scratch, checked: true) } catch {
                     reason = "\(error)"
-                    if let error = error as? ArchiveError, error.code == .unreachable { unreachable = error }
+                    if let error = error as? ArchiveError, [.unreachable, .away].contains(error.code) { absence = error }
                 }
             }
         }
-        if let unreachable { throw unreachable }
+        if let absence { throw absence }
         let packs = tried.map { $0.pack.hex.prefix(16) }.joined(separator: ", ")
         let place = tried.isEmpty ? "" : " (pack \(packs))"
         throw ArchiveError(

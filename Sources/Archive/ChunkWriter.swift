@@ -10,13 +10,16 @@ final class ChunkWriterShared: Sendable {
     let cipher: ChunkCipher
     let index: ChunkIndex
     let sink: PackSink
+    /// Keys in one list, at most.
+    let listKeysMax: Int
     /// Plain and stored size of the chunks that were new, in bytes.
     let newBytes = Atomic<Int>(0)
     let storedBytes = Atomic<Int>(0)
     /// Tree chunks are few and small: all workers put them in one pack.
     fileprivate let treePack = Mutex<PackBuilder?>(nil)
 
-    init(cipher: ChunkCipher, index: ChunkIndex, sink: PackSink) {
+    init(cipher: ChunkCipher, index: ChunkIndex, sink: PackSink, listKeysMax: Int = Limits.directKeysMax) {
+        self.listKeysMax = listKeysMax
         self.cipher = cipher
         self.index = index
         self.sink = sink
@@ -43,6 +46,9 @@ final class ChunkWriter {
     }
 
     deinit { scratch.deallocate() }
+
+    /// Keys in one list, at most: ``Limits/directKeysMax``, fewer in tests.
+    var listKeysMax: Int { shared.listKeysMax }
 
     /// Makes sure that `plain` is stored, and returns its key. The byte in front of `plain` must be writable.
     func store(_ plain: UnsafeRawBufferPointer, _ kind: PackKind) throws(ArchiveError) -> ChunkKey {

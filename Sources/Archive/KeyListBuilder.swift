@@ -1,6 +1,6 @@
 internal import BackupFormat
 
-/// Collects the keys of a stream's chunks, in order. When they exceed ``Limits/directKeysMax`` the full lists are stored
+/// Collects the keys of a stream's chunks, in order. When they exceed ``ChunkWriter/listKeysMax`` the full lists are stored
 /// as chunks themselves, one level up.
 struct KeyListBuilder {
     /// Keys not yet in a stored list, by level.
@@ -13,7 +13,7 @@ struct KeyListBuilder {
 
     private mutating func append(_ key: ChunkKey, level: Int, _ writer: ChunkWriter) throws(ArchiveError) {
         if level == pending.count { pending.append([]) }
-        if pending[level].count == Limits.directKeysMax {
+        if pending[level].count == writer.listKeysMax {
             let list = try KeyListBuilder.store(pending[level], writer)
             pending[level].removeAll(keepingCapacity: true)
             try append(list, level: level + 1, writer)

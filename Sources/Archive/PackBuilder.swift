@@ -69,8 +69,12 @@ package final class PackBuilder: @unchecked Sendable {
         count += chunks.count
     }
 
-    /// Adds footer and trailer; the pack's bytes, valid until the next ``begin(_:)``.
+    /// Adds padding, footer and trailer; the pack's bytes, valid until the next ``begin(_:)``.
     package func finish(_ cipher: FooterCipher) -> UnsafeRawBufferPointer {
+        let packBytes = count + closingBytes(chunks: entries.count)
+        let padding = min(PackFrame.paddedBytes(packBytes), memory.count) - packBytes
+        fillRandom(UnsafeMutableRawBufferPointer(rebasing: free.prefix(padding)))
+        count += padding
         let footer = PackFrame.encodeFooter(kind: kind, entries: entries)
         let sealed = footer.withUnsafeBytes { footer in
             cipher.seal(footer, associated: UnsafeRawBufferPointer(rebasing: memory[..<PackFrame.headerBytes]))

@@ -5,7 +5,7 @@ package protocol PackSource: Sendable {
     /// Reads bytes `range` of a pack into the start of `buffer`. They may be wrong: the caller checks what it gets. With `isAgain` it has
     /// found them wrong, and asks for others.
     ///
-    /// Throws `unreachable` when nobody who may have the pack can be asked, `damaged` when nobody has it.
+    /// Throws `unreachable` when nobody can be asked who may have the pack, `away` when some cannot, `damaged` when nobody has it.
     func read(
         _ pack: PackID, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer, isAgain: Bool
     ) throws(ArchiveError)

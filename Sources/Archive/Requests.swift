@@ -17,6 +17,8 @@ package struct BackupRequest: Sendable {
     package var forbidden: [FileIdentity]
     /// Nil to store all that there is room for.
     package var spool: Spool?
+    /// Keys in one list, at most: fewer in tests, of files that are not as large as it takes.
+    package var listKeysMax = Limits.directKeysMax
     /// What a watch has told since an earlier snapshot; nil where there is none, or it is in doubt: everything is walked.
     package var changes: WatchedChanges?
 

@@ -52,7 +52,7 @@ struct RestoreMetadata {
         }
         if isNew || changed || status.modified != entry.modified {
             if status.modified != entry.modified { changed = true }
-            attempt("time") { () throws(HostFilesError) in try place.setTime(entry.modified) }
+            attempt("time") { () throws(HostFilesError) in try setTime(entry.modified, place) }
         }
         if let first = failed.first {
             for (_, error) in failed {
@@ -62,6 +62,13 @@ struct RestoreMetadata {
             run.report(path(), first.0, "restored, but not all of its metadata could be set (\(reasons))")
         }
         return changed
+    }
+
+    /// A file system that has no room for a time takes the nearest, and says nothing.
+    private func setTime(_ time: Timestamp, _ place: Place) throws(HostFilesError) {
+        try place.setTime(time)
+        guard time.seconds < 0 || time.seconds > Int64(Int32.max), try place.status().modified != time else { return }
+        throw HostFilesError(.unsupported, "set the time", detail: "the file system cannot hold a time so far from now")
     }
 
     /// Whether `apply` would find nothing to do.

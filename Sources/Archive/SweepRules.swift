@@ -1,3 +1,5 @@
+import BackupFormat
+
 /// A pack as a sweep sees it. Sizes are in bytes.
 package struct SweepCandidate: Hashable, Sendable {
     package var packBytes: Int
@@ -19,7 +21,7 @@ package struct SweepCandidate: Hashable, Sendable {
 /// peer, with several syncs each time. So small packs are merged by classes of size, and a class only when there are many in it: a byte is
 /// moved about once in each of four classes until its pack is large. What is small is mostly young, and so on the lists of few snapshots.
 package struct SweepRules: Sendable {
-    /// A pack with less than this share of its bytes alive is rewritten,
+    /// A pack with less than this share of what cannot be padding alive is rewritten,
     private static let aliveShareMin = 0.5
     /// if that frees more than so many bytes.
     private static let gainMin = 64 << 10
@@ -47,7 +49,7 @@ package struct SweepRules: Sendable {
                 dead.append(index)
             } else if pack.isElsewhere {
                 continue
-            } else if Double(pack.aliveBytes) < Double(pack.packBytes) * SweepRules.aliveShareMin,
+            } else if Double(pack.aliveBytes) < Double(pack.packBytes - PackFrame.paddingMax) * SweepRules.aliveShareMin,
                 pack.packBytes - pack.aliveBytes > SweepRules.gainMin
             {
                 sparse.append(index)

@@ -18,7 +18,7 @@ package struct PackEntry: Hashable, Sendable {
     }
 }
 
-/// The outer frame of a pack: `header 16 | sealed chunks | sealed footer | trailer 16`.
+/// The outer frame of a pack: `header 16 | sealed chunks | padding | sealed footer | trailer 16`.
 package enum PackFrame {
     /// `bakarePK`.
     package static let magic: [UInt8] = Array("bakarePK".utf8)
@@ -29,6 +29,18 @@ package enum PackFrame {
     package static let footerEntryBytes = 40
     /// Nonce and tag around the footer.
     package static let footerOverheadBytes = 40
+
+    /// How long a pack is that has `count` bytes to hold, so that its length tells little of a small file in it: a power of two of 4 KiB at
+    /// least, from 32 KiB on a multiple of that. What is free between chunks and footer is random bytes.
+    package static func paddedBytes(_ count: Int) -> Int {
+        var length = paddedBytesMin
+        while length < count, length < paddingMax { length *= 2 }
+        return length >= count ? length : (count + paddingMax - 1) / paddingMax * paddingMax
+    }
+
+    private static let paddedBytesMin = 4 << 10
+    /// The padding of a pack is shorter than this, in bytes.
+    package static let paddingMax = 32 << 10
 
     /// Magic 8, version 1, kind 1, zero 6.
     package static func header(_ kind: PackKind) -> [UInt8] {
@@ -84,7 +96,7 @@ package enum PackFrame {
         return writer.bytes
     }
 
-    /// The entries of a footer whose sealed chunks take exactly `chunkBytes`.
+    /// The entries of a footer that has `chunkBytes` before it, from the header on: sealed chunks, and less than ``paddingMax`` after them.
     package static func decodeFooter(
         _ bytes: UnsafeRawBufferPointer, chunkBytes: Int
     ) throws(FormatError) -> (kind: PackKind, entries: [PackEntry]) {
@@ -107,7 +119,7 @@ package enum PackFrame {
             entries.append(PackEntry(id: id, offset: UInt32(offset), sealedBytes: sealed, plainBytes: plain))
             offset += Int(sealed)
         }
-        guard offset == headerBytes + chunkBytes else { throw reader.error(.inconsistent) }
+        guard headerBytes + chunkBytes - offset < paddingMax else { throw reader.error(.inconsistent) }
         return (kind, entries)
     }
 }

@@ -43,7 +43,7 @@ package struct PackStub: Hashable, Sendable {
 
     package var sealedFooter: ArraySlice<UInt8> { tail.dropLast(PackFrame.trailerBytes) }
 
-    /// Of all chunks together, from the header to the footer.
+    /// From the header to the footer: of all chunks together, and the padding.
     package var chunkBytes: Int { packBytes - PackFrame.headerBytes - tail.count }
 
     /// The longest that a stub can be.

@@ -13,7 +13,7 @@ package enum DeviceFile {
 
     package static func encode(_ keys: HomeKeys) -> String {
         """
-        # Keys of the write-only device "\(keys.identity.certificate?.name ?? "")" of owner \(keys.publisher.owner.hex.prefix(16)).
+        # Keys of the write-only device "\(RawPath(keys.identity.certificate?.name ?? ""))" of owner \(keys.publisher.owner.hex.prefix(16)).
         # On that device: bakare-node init --write-only --owner THIS-FILE
         # Then delete every copy of this file: who has it can pass for the device.
         \(heading)

@@ -19,7 +19,9 @@ package struct Environment: Sendable {
     package static func current() -> Environment {
         var values: [String: [UInt8]] = [:]
         for name in [
-            "BAKARE_HOME", "HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "STATE_DIRECTORY", "CONFIGURATION_DIRECTORY", "TMPDIR",
+            "BAKARE_HOME", "HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "STATE_DIRECTORY", "CONFIGURATION_DIRECTORY",
+            "NOTIFY_SOCKET",
+            "TMPDIR",
         ] {
             if let value = getenv(name) { values[name] = bytes(value) }
         }

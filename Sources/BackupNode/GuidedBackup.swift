@@ -30,7 +30,12 @@ package struct BackupGuide: Sendable {
             Result { () throws(FormatError) in
                 var reader = ByteReader(bytes, "what has changed")
                 guard try reader.bytes(8).elementsEqual(BackupGuide.magic) else { throw reader.error(.unknown) }
-                if try reader.byte() == 0 { return BackupGuide(nil) }
+                let mark = try reader.byte()
+                guard mark <= 1 else { throw reader.error(.unknown) }
+                if mark == 0 {
+                    try reader.end()
+                    return BackupGuide(nil)
+                }
                 let (base, digest) = (SnapshotID(try reader.bytes32()), try reader.bytes32())
                 guard let use = WatchedChanges.Use(rawValue: try reader.byte()) else { throw reader.error(.outOfRange) }
                 let folders = try ChangedFolders(decoding: Array(try reader.bytes(reader.remaining)))
@@ -72,6 +77,9 @@ package struct GuidedOutcome: Sendable, Equatable {
 
     private static let magic = Array("bakareO1".utf8)
     private static let untoldMax = 1000
+    private static let untoldBytesMax = 1 << 20
+    /// What ``encode()`` writes is never longer.
+    package static let encodedBytesMax = 2048 + untoldBytesMax + untoldMax * 8 + ChangedFolders.encodedBytesMax
 
     package func encode() -> [UInt8] {
         var writer = ByteWriter()
@@ -81,7 +89,12 @@ package struct GuidedOutcome: Sendable, Equatable {
         writer.byte((isGuided ? 1 : 0) + (isUnchanged ? 2 : 0))
         writer.byteString(Array((doubt ?? "").utf8.prefix(1000)))
         writer.count(untoldCount)
-        let named = untold.prefix(GuidedOutcome.untoldMax)
+        var (named, namedBytes) = ([RawPath](), 0)
+        for folder in untold.prefix(GuidedOutcome.untoldMax) where folder.bytes.count <= Limits.pathBytesMax {
+            namedBytes += folder.bytes.count
+            guard namedBytes <= GuidedOutcome.untoldBytesMax else { break }
+            named.append(folder)
+        }
         writer.count(named.count)
         for folder in named { writer.byteString(folder.bytes) }
         writer.raw(again.encode())

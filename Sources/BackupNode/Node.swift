@@ -160,7 +160,7 @@ extension NodeError {
             case .usage: .usage
             case .notAllowed: .notAllowed
             case .brokenPipe: .brokenPipe
-            case .notFound, .damaged, .unreachable, .storage: .failed
+            case .notFound, .damaged, .unreachable, .away, .storage: .failed
             }
         self.init(code, error.operation, error.message, path: error.path)
     }

@@ -20,7 +20,10 @@ struct SourceStanding {
         self.now = now
         last = newestFirst(snapshots.filter { Set($0.paths) == Set(set.paths) }, now: now).first
         let scheduled = Schedule(set)?.next(after: lastScheduled, now: now / 1_000_000_000)
-        next = [scheduled, report?.nextWalk].compactMap { $0 }.min().map { $0 * 1_000_000_000 }
+        next = [scheduled, report?.nextWalk].compactMap { $0 }.min().map {
+            let (nanoseconds, isBeyond) = $0.multipliedReportingOverflow(by: 1_000_000_000)
+            return isBeyond ? .max : nanoseconds
+        }
     }
 
     private var isWatched: Bool { report?.method != nil }

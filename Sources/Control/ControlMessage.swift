@@ -1,4 +1,4 @@
-internal import BackupFormat
+package import BackupFormat
 
 /// What a command asks of the running node: a word, and arguments as bytes.
 package struct ControlRequest: Sendable, Hashable {
@@ -20,7 +20,7 @@ package enum ControlReply: Sendable, Hashable {
 }
 
 /// Messages as bytes: `u32 length | u8 version | u8 kind | content`, the length without itself, little-endian.
-enum ControlFrame {
+package enum ControlFrame {
     static let version: UInt8 = 1
     static let bytesMax = 16 << 20
     static let argumentsMax = 1 << 12
@@ -36,7 +36,7 @@ enum ControlFrame {
         return writer.bytes
     }
 
-    static func encode(_ request: ControlRequest) -> [UInt8] {
+    package static func encode(_ request: ControlRequest) -> [UInt8] {
         var writer = ByteWriter()
         writer.byteString(Array(request.verb.utf8))
         writer.count(request.arguments.count)
@@ -44,7 +44,7 @@ enum ControlFrame {
         return frame(1, writer.bytes)
     }
 
-    static func encode(_ reply: ControlReply) -> [UInt8] {
+    package static func encode(_ reply: ControlReply) -> [UInt8] {
         switch reply {
         case .progress(let bytes): return frame(2, bytes)
         case .result(let bytes): return frame(3, bytes)
@@ -53,7 +53,7 @@ enum ControlFrame {
     }
 
     /// From what follows the length.
-    static func decodeRequest(_ bytes: [UInt8]) throws(FormatError) -> ControlRequest {
+    package static func decodeRequest(_ bytes: [UInt8]) throws(FormatError) -> ControlRequest {
         try decode(bytes) { kind, reader throws(FormatError) in
             guard kind == 1 else { throw reader.error(.unknown) }
             let verb = String(decoding: try reader.byteString(limit: verbBytesMax), as: UTF8.self)
@@ -64,7 +64,7 @@ enum ControlFrame {
         }
     }
 
-    static func decodeReply(_ bytes: [UInt8]) throws(FormatError) -> ControlReply {
+    package static func decodeReply(_ bytes: [UInt8]) throws(FormatError) -> ControlReply {
         try decode(bytes) { kind, reader throws(FormatError) in
             let rest = bytes.count - reader.offset
             switch kind {

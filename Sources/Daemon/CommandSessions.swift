@@ -2,6 +2,7 @@ internal import BackupFormat
 internal import BackupNode
 internal import Cryptography
 internal import HostFiles
+internal import Ledger
 internal import NodeRuntime
 internal import PeerProtocol
 internal import Peers
@@ -76,6 +77,8 @@ extension CommandSessions {
         let addresses: [[PeerAddress]]
         /// Devices that may keep something for the owner, reachable or not.
         let devices: [DeviceID]
+        /// What they are called.
+        let names: [DeviceID: String]
 
         private static let dialledMax = 32
 
@@ -86,7 +89,21 @@ extension CommandSessions {
                 + configuration.peerAddresses.map { [$0] }
             addresses = Array(all.filter { !$0.isEmpty }.prefix(Candidates.dialledMax))
             // A friend who has left is asked, and not counted on.
-            devices = known.filter { $0.owner == keys.publisher.owner || book.friend($0.owner)?.isPaired == true }.map(\.id)
+            let counted = known.filter { $0.owner == keys.publisher.owner || book.friend($0.owner)?.isPaired == true }
+            devices = counted.map(\.id)
+            names = Dictionary(counted.map { ($0.id, $0.certificate.shownName) }) { first, _ in first }
+        }
+
+        /// Those of them that may have packs, by the ledger, but for these.
+        func holders(besides asked: Set<DeviceID>, _ home: Home) -> [DeviceID] {
+            let table = ReplicaTable.read(home.disk, directory: home.ledgerDirectory)
+            return devices.filter { device in
+                guard !asked.contains(device) else { return false }
+                // Of one that is not in the ledger, nothing is known: it may be new, or the ledger.
+                guard let known = table.replicas[device] else { return true }
+                // A session that broke leaves packs there before any snapshot counts.
+                return !known.snapshots.isEmpty || known.packs > 0 || known.usedBytes > 0 || known.grantedBytes > 0
+            }
         }
     }
 

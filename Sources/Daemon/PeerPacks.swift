@@ -15,6 +15,8 @@ internal import Replication
 package final class PeerPacks: PackSource {
     private struct State {
         var opened: CommandSessions.Opened?
+        /// Begun once nobody was where they were last.
+        var local: LocalSearch?
         /// Threads that dial, which end by themselves.
         var dialling = 0
         var threads: [WorkerThread] = []
@@ -22,6 +24,8 @@ package final class PeerPacks: PackSource {
         var failures = 0
         /// Somebody was reached before: what is away now comes back, most likely.
         var wasReached = false
+        /// Those of whom there were sessions.
+        var reached: Set<DeviceID> = []
         var isClosed = false
 
         var mayDial: Bool { failures < (wasReached ? PeerPacks.repeatsMax : PeerPacks.attemptsMax) }
@@ -29,7 +33,8 @@ package final class PeerPacks: PackSource {
 
     private let home: Home
     private let owner: OwnerKey
-    private let candidates: [[PeerAddress]]
+    private let device: DeviceID
+    private let candidates: CommandSessions.Candidates
     private let reader: PackReader
     private let progress: Progress
     private let log: @Sendable (String) -> Void
@@ -40,6 +45,8 @@ package final class PeerPacks: PackSource {
     private static let attemptsMax = 6
     private static let repeatsMax = 22
     private static let pauseSecondsMax = 10
+    /// After so many times in vain they are looked for on the local network as well.
+    private static let searchAfter = 2
     /// What the command needs for all else, in bytes; two thirds of the rest are for parts of packs, each of 1 MiB.
     private static let otherBytes = 112 << 20
 
@@ -51,9 +58,10 @@ package final class PeerPacks: PackSource {
         guard let owner = keys.owner, let book = try? home.peerBook().read() else { return nil }
         self.home = home
         self.owner = owner
+        device = keys.identity.key.id
         self.progress = progress
         self.log = log
-        candidates = CommandSessions.Candidates(book, keys, configuration).addresses
+        candidates = CommandSessions.Candidates(book, keys, configuration)
         let spareBytes = (configuration.memoryBytes - PeerPacks.otherBytes) / 3 * 2
         let blocks = min(128, max(8, spareBytes / Limits.bulkBytesMax))
         reader = PackReader(blocksMax: blocks, progress: ReplicationProgress(isStopping: { progress.isStopping }))
@@ -63,15 +71,17 @@ package final class PeerPacks: PackSource {
 
     /// Ends the sessions. Reading fails from then on.
     package func close() {
-        let (opened, threads) = state.withLock { state in
+        let (opened, local, threads) = state.withLock { state in
             state.isClosed = true
             defer {
                 state.opened = nil
+                state.local = nil
                 state.threads = []
             }
-            return (state.opened, state.threads)
+            return (state.opened, state.local, state.threads)
         }
         opened?.close()
+        local?.stop()
         for thread in threads { thread.join() }
     }
 
@@ -97,10 +107,22 @@ package final class PeerPacks: PackSource {
                 case .notFound where wasDialling && !progress.isStopping:
                     awaitDialled()
                     again = false
-                default: throw ArchiveError(.damaged, "read from peers", error.description)
+                default: throw absence(error)
                 }
             }
         }
+    }
+
+    /// Why a pack came from nobody who is there.
+    private func absence(_ error: ReplicationError) -> ArchiveError {
+        var asked = state.read(\.reached)
+        if let peers = try? RunningNode.find(home)?.peers() { asked.formUnion(peers.filter(\.isOnline).map(\.id)) }
+        let away = candidates.holders(besides: asked, home).map { candidates.names[$0] ?? $0.hex }.sorted()
+        guard error.code == .notFound, !away.isEmpty else { return ArchiveError(.damaged, "read from peers", error.description) }
+        return ArchiveError(
+            .away, "read from peers",
+            "the peers that are reached do not have all of it; run it again when \(away.prefix(3).joined(separator: ", ")) can be"
+                + " reached too (`bakare-node peers`)")
     }
 
     private var isDialling: Bool { state.read { $0.dialling > 0 } }
@@ -115,7 +137,7 @@ package final class PeerPacks: PackSource {
                 guard state.dialling == 0, reader.alivePeers == 0, !state.isClosed else { return nil }
                 guard state.mayDial else { return nil }
                 state.failures += 1
-                state.dialling = candidates.count
+                state.dialling = 1
                 return state.failures
             }
             if let pause, !useRunningNode() { dial(after: pause) }
@@ -150,8 +172,12 @@ package final class PeerPacks: PackSource {
         for _ in 0..<pauseSeconds * 10 where !progress.isStopping {
             _ = state.wait(milliseconds: 100) { $0.isClosed ? true : nil }
         }
+        var all = candidates.addresses
         let opened = state.withLock { state -> CommandSessions.Opened? in
+            if let local = state.local { all += local.found(candidates.devices).filter { !all.contains($0) } }
+            state.dialling = all.count
             if state.isClosed { return nil }
+            if failures > PeerPacks.searchAfter, state.local == nil { state.local = LocalSearch(device, log: log) }
             if state.opened == nil {
                 // A key that nobody has seen and nobody certified: it takes no place in anybody's book of peers.
                 let setup = HandshakeSetup(key: NodeKey.generate(), certificate: nil, agent: "bakare-node")
@@ -159,7 +185,7 @@ package final class PeerPacks: PackSource {
             }
             return state.opened
         }
-        for addresses in candidates {
+        for addresses in all {
             let thread = opened.flatMap { opened in
                 WorkerThread(name: "dial") { [self] in
                     ask(addresses, opened.transport)
@@ -176,6 +202,7 @@ package final class PeerPacks: PackSource {
         guard let connection = CommandSessions.holder(at: addresses, owner, transport) else { return }
         state.withLock { state in
             state.wasReached = true
+            if let device = connection.peer.certificate?.device { state.reached.insert(device) }
             reader.add(connection)
         }
         log("reading from \(connection.peer.certificate?.shownName ?? "a peer") what is with peers only")

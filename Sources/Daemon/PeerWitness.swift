@@ -109,15 +109,7 @@ package final class PeerWitness: PackWitness {
     /// Whether somebody may have packs who was not asked, or not to the end.
     private func isAnybodyAway(_ course: Course) -> Bool {
         if !course.gone.isEmpty { return true }
-        let asked = Set(course.holders.map(\.device))
-        let table = ReplicaTable.read(home.disk, directory: home.ledgerDirectory)
-        return candidates.devices.contains { device in
-            guard !asked.contains(device) else { return false }
-            // Of one that is not in the ledger, nothing is known: it may be new, or the ledger.
-            guard let known = table.replicas[device] else { return true }
-            // A session that broke leaves packs there before any snapshot counts.
-            return !known.snapshots.isEmpty || known.packs > 0 || known.usedBytes > 0 || known.grantedBytes > 0
-        }
+        return !candidates.holders(besides: Set(course.holders.compactMap(\.device)), home).isEmpty
     }
 
     // MARK: What they show

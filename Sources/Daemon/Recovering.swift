@@ -2,7 +2,6 @@ package import Archive
 package import BackupFormat
 package import BackupNode
 internal import Cryptography
-internal import Discovery
 internal import HostFiles
 internal import Ledger
 internal import NodeRuntime
@@ -47,8 +46,9 @@ extension Home {
                 home: self, keys: keys, owner: owner, transport: transport, discovers: discovers, log: log)
             for address in addresses { search.ask([address]) }
             try search.discover(seconds: Home.discoverySeconds, progress)
+            try search.askAgain(progress)
             guard !search.links.isEmpty else {
-                let unused = search.report.unused
+                let unused = search.unused
                 throw NodeError(
                     .failed, "recover",
                     unused.isEmpty
@@ -83,6 +83,8 @@ private struct RecoverySearch {
     private var met: Set<Bytes32> = []
     /// Where those are that keep something.
     private var useful: [[PeerAddress]] = []
+    /// Where nobody answered, or not in time, and why.
+    private var unreached: [(addresses: [PeerAddress], reason: String)] = []
 
     init(
         home: Home, keys: HomeKeys, owner: OwnerKey, transport: PeerTransport, discovers: Bool,
@@ -101,7 +103,14 @@ private struct RecoverySearch {
         let shown = addresses.map(\.description).joined(separator: ", ")
         do {
             let connection = try transport.connect(to: addresses, peer: nil, token: nil)
-            guard met.insert(connection.peer.agreementKey).inserted else { return connection.close(.leaving) }
+            guard met.insert(connection.peer.agreementKey).inserted else {
+                connection.close(.leaving)
+                // It is at these addresses as well.
+                if links.contains(where: { $0.peer.agreementKey == connection.peer.agreementKey }) {
+                    try note(connection.peer.certificate, addresses)
+                }
+                return
+            }
             let name = connection.peer.certificate?.shownName ?? shown
             let state: VaultState?
             do { state = try CommandSessions.vault(of: owner, at: connection) } catch {
@@ -115,12 +124,25 @@ private struct RecoverySearch {
             log("\(name) keeps \(describeCount(Int(clamping: state.snapshots), "snapshot")) for this owner")
             report.peers.append(name)
             links.append(connection)
-            if !useful.contains(addresses) { useful.append(addresses) }
-            if let certificate = connection.peer.certificate { try remember(certificate, addresses) }
+            try note(connection.peer.certificate, addresses)
         } catch {
             let failure = error as? PeerProtocolError
             // It names the address already.
-            report.unused.append(failure?.code == .unreached ? failure?.detail ?? shown : "\(shown): \(error)")
+            unreached.append((addresses, failure?.code == .unreached ? failure?.detail ?? shown : "\(shown): \(error)"))
+        }
+    }
+
+    /// Why those were of no use that were asked, and those that could not be.
+    var unused: [String] { report.unused + unreached.map(\.reason) }
+
+    /// Asks those once more who did not answer, where nobody has been found: a line may lose much of what it carries.
+    mutating func askAgain(_ progress: Progress) throws(NodeError) {
+        guard links.isEmpty, !unreached.isEmpty else { return }
+        let again = unreached
+        unreached = []
+        for (addresses, _) in again {
+            if progress.isStopping { throw NodeError(.interrupted, "recover", "interrupted") }
+            ask(addresses)
         }
     }
 
@@ -145,7 +167,10 @@ private struct RecoverySearch {
         try? table.write(home.disk, directory: home.ledgerDirectory)
     }
 
-    private func remember(_ certificate: Certificate, _ addresses: [PeerAddress]) throws(PeerBookError) {
+    /// Notes where one is that keeps something.
+    private mutating func note(_ certificate: Certificate?, _ addresses: [PeerAddress]) throws(PeerBookError) {
+        if !useful.contains(addresses) { useful.append(addresses) }
+        guard let certificate else { return }
         let (own, now) = (owner.id, currentTime() / 1_000_000_000)
         try home.peerBook().change { book throws(PeerBookError) in
             try book.recovered(certificate, own: own, at: addresses.map(\.description), now: now)
@@ -155,34 +180,14 @@ private struct RecoverySearch {
     /// Asks all that the local network announces, for so long, or until Ctrl-C; nobody where that is not wanted.
     mutating func discover(seconds: Int, _ progress: Progress) throws(NodeError) {
         guard discovers else { return }
-        struct Found {
-            var addresses: [[PeerAddress]] = []
-            var isUnavailable = false
-        }
-        let found = ConditionLock(Found())
-        let log = log
-        let announcement = Announcement(
-            id: keys.identity.key.id, port: 0, role: .publisher, freeBytes: 0, name: machineName())
-        let discovery = Discovery(announcement: announcement) { event in
-            switch event {
-            case .appeared(let peer), .changed(let peer):
-                found.withLock { $0.addresses.append(peer.addresses.map(\.peerAddress)) }
-            case .unavailable(let reason):
-                log("nothing is looked for on the local network: \(reason)")
-                found.withLock { $0.isUnavailable = true }
-            case .gone, .available: break
-            }
-        }
-        defer { discovery.stop() }
+        let local = LocalSearch(keys.identity.key.id, log: log)
         for _ in 0..<(seconds * 10) {
             if progress.isStopping { throw NodeError(.interrupted, "recover", "interrupted") }
-            let next = found.wait(milliseconds: 100) { found -> [PeerAddress]?? in
-                if !found.addresses.isEmpty { return .some(found.addresses.removeFirst()) }
-                return found.isUnavailable ? .some(nil) : nil
+            switch local.next() {
+            case .found(let addresses): ask(addresses)
+            case .nothing: continue
+            case .unavailable: return
             }
-            guard let next else { continue }
-            guard let next else { return }
-            ask(next)
         }
     }
 
@@ -211,6 +216,7 @@ private struct RecoverySearch {
                 if let unheard = download.unheard, unheard.code == .cutOff { throw unheard }
                 noteHolders(vault)
                 for link in links { link.close(.leaving) }
+                report.unused = unused
                 report.packsLeft = (try? vault.usage().stubs) ?? 0
                 report.snapshots = (try? vault.snapshots().count) ?? download.committed.count
                 return report
@@ -237,6 +243,7 @@ private struct RecoverySearch {
         met = []
         report.peers = []
         report.unused = []
+        unreached = []
         let pause = ConditionLock(())
         for _ in 0..<(min(failures, RecoverySearch.pauseSecondsMax) * 10) {
             if progress.isStopping { throw NodeError(.interrupted, "recover", "interrupted; run it again to go on") }

@@ -105,17 +105,29 @@ package struct RunningNode: Sendable {
     package func fetch(
         packs: [PackID], snapshots: [SnapshotID], isStopping: @escaping @Sendable () -> Bool, progress: (Int) -> Void
     ) throws(NodeError) -> FetchReport {
-        let request = ControlRequest(
-            ControlVerb.fetch.rawValue, [packs.flatMap(\.value.bytes), snapshots.flatMap(\.value.bytes)])
-        let bytes = try long(request, "fetch from peers", isStopping: isStopping) { bytes in
-            let number = bytes.prefix(8).reversed().reduce(0) { $0 << 8 | Int($1) }
-            progress(number)
-        }
-        guard let report = FetchReport(bytes: bytes) else {
-            throw NodeError(.failed, "fetch from peers", "the running node is of another version; restart it")
-        }
+        var (report, first, received) = (FetchReport(packs: 0, snapshots: 0), 0, 0)
+        repeat {
+            let asked = packs[first..<min(packs.count, first + RunningNode.fetchedAtOnce)]
+            first = asked.endIndex
+            let last = first == packs.count ? snapshots : []
+            let request = ControlRequest(
+                ControlVerb.fetch.rawValue, [asked.flatMap(\.value.bytes), last.flatMap(\.value.bytes)])
+            let before = received
+            let bytes = try long(request, "fetch from peers", isStopping: isStopping) { bytes in
+                received = before + bytes.prefix(8).reversed().reduce(0) { $0 << 8 | Int($1) }
+                progress(received)
+            }
+            guard let part = FetchReport(bytes: bytes) else {
+                throw NodeError(.failed, "fetch from peers", "the running node is of another version; restart it")
+            }
+            report.packs += part.packs
+            report.snapshots += part.snapshots
+        } while first < packs.count
         return report
     }
+
+    /// Packs named in one message, which may have 16 MiB.
+    private static let fetchedAtOnce = 100_000
 
     /// Tells the node that a backup runs, for as long as `body` does.
     package func duringBackup<R>(_ body: () throws(NodeError) -> R) throws(NodeError) -> R {

@@ -22,8 +22,6 @@ final class ScheduledBackup {
     private var output: [UInt8] = []
     private(set) var seconds = 0.0
 
-    private static let outputBytesMax = 4 << 20
-
     /// Nil where it could not be started, which is logged.
     init?(_ core: DaemonCore, _ set: SourceSet, _ guide: BackupGuide?) {
         self.core = core
@@ -51,7 +49,7 @@ final class ScheduledBackup {
         while true {
             let bytes = child.read()
             if bytes.isEmpty { break }
-            if output.count < ScheduledBackup.outputBytesMax { output += bytes }
+            if output.count <= GuidedOutcome.encodedBytesMax { output += bytes }
         }
         guard let code else { return nil }
         core.backupRuns(false)

@@ -40,6 +40,9 @@ package struct ChangedFolders: Sendable, Equatable {
             if known < extent { folders[folder] = extent }
             return
         }
+        guard folder.bytes.count <= Limits.pathBytesMax else {
+            return doubt("a folder has changed whose path is too long to be told")
+        }
         guard folders.count < ChangedFolders.foldersMax, pathBytes + folder.bytes.count <= ChangedFolders.pathBytesMax else {
             return doubt("more folders have changed than are kept apart")
         }

@@ -66,12 +66,16 @@ package final class LocalSocket: Sendable {
         }
     }
 
+    private static let pieceBytes = 64 << 10
+
     /// Waits for `count` bytes; nil when the other side ended before the first of them.
     package func receive(_ count: Int) throws(HostFilesError) -> [UInt8]? {
-        var bytes = [UInt8](repeating: 0, count: count)
+        var bytes: [UInt8] = []
         var done = 0
         while done < count {
-            let got = bytes.withUnsafeMutableBytes { linux_receive(fd, $0.baseAddress.map { $0 + done }, count - done) }
+            // No more memory than for what comes: the length is a word of the other side.
+            if done == bytes.count { bytes += repeatElement(0, count: min(count - done, max(done, LocalSocket.pieceBytes))) }
+            let got = bytes.withUnsafeMutableBytes { linux_receive(fd, $0.baseAddress.map { $0 + done }, $0.count - done) }
             guard got >= 0 else { throw HostFilesError(errno: Int32(truncatingIfNeeded: -got), "receive") }
             if got == 0 {
                 if done == 0 { return nil }

@@ -85,9 +85,6 @@ package final class PeerTransport: Sendable {
         throw last
     }
 
-    /// The network has changed: what failed before may work now.
-    package func networkChanged() { for dialer in shell.table.allDialers { dialer.wake() } }
-
     /// Ends every session with a farewell, and waits until all is closed. Harmless when repeated.
     package func stop() {
         let isFirst = isStopped.withLock { isStopped in

@@ -164,7 +164,7 @@ struct PackDownload {
                 let (at, progress) = (offset, progress)
                 try link.submit(.get(get), bulk: []) { result in
                     assembly.withLock { $0.take(result, at: at, count: count) }
-                    progress.received(count)
+                    if case .success(let reply) = result { progress.received(reply.bulk.count) }
                 }
                 asked += 1
                 offset += count

@@ -196,7 +196,7 @@ private let mayFanotify = (try? FanotifyWatch(WatchScope(roots: ["/tmp"]))) != n
         let isOver = ConditionLock(false)
         let storm = try #require(
             WorkerThread(name: "storm") {
-                FileStorm.run(source, listens ? 100_000 : 20_000)
+                FileStorm.run(source, listens ? 30_000 : 20_000)
                 isOver.withLock { $0 = true }
             })
         while !isOver.withLock({ $0 }) {

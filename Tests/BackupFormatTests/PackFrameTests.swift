@@ -58,11 +58,14 @@ struct PackFrameTests {
         }
     }
 
-    @Test("refuses a footer whose chunks do not fill the pack exactly, or of lengths that no chunk has")
+    @Test("refuses a footer whose chunks take more than there is, or leave more than padding, or of lengths that no chunk has")
     func lengths() throws {
         let good = footer([(50, 9), (60, 19)])
         #expect(try entries(good, chunkBytes: 110).map(\.offset) == [16, 66])
-        for chunkBytes in [0, 109, 111, -1, Limits.packBytesMax + 1, .max, .min] {
+        for padding in [1, PackFrame.paddingMax - 1] {
+            #expect(try entries(good, chunkBytes: 110 + padding).map(\.offset) == [16, 66])
+        }
+        for chunkBytes in [0, 109, 110 + PackFrame.paddingMax, -1, Limits.packBytesMax + 1, .max, .min] {
             #expect(throws: FormatError.self, "\(chunkBytes)") { try entries(good, chunkBytes: chunkBytes) }
         }
         let longest = UInt32(Limits.chunkBytesMax + Limits.chunkOverheadBytes)
@@ -73,6 +76,19 @@ struct PackFrameTests {
         }
         #expect(throws: FormatError.self) {
             try entries(footer([(41, 0)]) + [UInt8](repeating: 0, count: 40 * Limits.packChunksMax), chunkBytes: 41)
+        }
+    }
+
+    @Test("a pack's length is a power of two of 4 KiB at least or a multiple of 32 KiB, and never 32 KiB more than it holds")
+    func padding() {
+        for (count, padded) in [
+            (0, 4096), (1, 4096), (4096, 4096), (4097, 8192), (16_385, 32_768), (32_769, 65_536), (65_537, 98_304),
+        ] {
+            #expect(PackFrame.paddedBytes(count) == padded, "\(count)")
+        }
+        for count in stride(from: 1, through: 1 << 20, by: 997) {
+            let padded = PackFrame.paddedBytes(count)
+            #expect(padded >= count && padded - count < PackFrame.paddingMax && PackFrame.paddedBytes(padded) == padded)
         }
     }
 }

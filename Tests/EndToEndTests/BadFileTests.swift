@@ -238,4 +238,62 @@ import Testing
         let restored = try Folder(scratch.path("target") + scratch.path("source"))
         for index in 0..<20 { #expect(try restored.read("beside \(index)") == Bytes("beside".utf8)) }
     }
+
+    @Test(
+        "a mount that was backed up, and whose server then answers no more, keeps its last state, and all else is safe",
+        .enabled(if: Mount.isPossible && access("/dev/fuse", R_OK | W_OK) == 0, "needs root and FUSE"))
+    func mountHungLater() throws {
+        let scratch = try Scratch()
+        let source = try scratch.makeFolder("source")
+        let files: [String: Bytes] = [
+            "large": Bytes(repeating: 5, count: 700_000), "small": Bytes("precious".utf8),
+            "tail": Bytes(repeating: 6, count: 5000),
+        ]
+        // In folders of their own: one worker waits for each.
+        let names = ["first", "second"]
+        let disks = names.map { scratch.path("source/\($0)/disk") }
+        var servers: [StallingFileSystem] = []
+        defer { for server in servers { server.end() } }
+        for (name, disk) in zip(names, disks) {
+            let folder = try source.makeFolder(name)
+            try folder.write("beside", "old")
+            try folder.makeFolder("disk")
+            servers.append(try StallingFileSystem(at: disk, files))
+        }
+        let home = try Home.make(scratch.path("home"))
+        try home.backup(scratch.path("source"))
+        func expectAll(_ target: String) throws {
+            try home.restore("latest", to: scratch.path(target))
+            for name in names {
+                let restored = try Folder(scratch.path(target) + scratch.path("source/\(name)"))
+                #expect(try restored.read("beside") == Bytes("new".utf8))
+                let disk = try restored.folder("disk")
+                #expect(try disk.names() == files.keys.sorted().map { Bytes($0.utf8) })
+                for (file, content) in files { #expect(try disk.read(file) == content, "\(name): \(file)") }
+            }
+        }
+
+        for name in names { try source.folder(name).write("beside", "new") }
+        servers[0].stop()
+        servers[1].stop(onceOpened: "large")
+        let hung = try home.run(["backup", "--json", scratch.path("source")], timeoutSeconds: 110)
+        for server in servers { server.end() }
+        #expect(hung.code == 3, "\(hung.summary)")
+        let named = try problems(hung)
+        #expect(named.keys.allSatisfy { path in disks.contains { path == $0 || path.hasPrefix($0 + "/") } }, "\(named)")
+        for path in [disks[0], disks[1] + "/large"] {
+            let problem = try #require(named[path], "\(path) is not named: \(named)")
+            #expect(problem.reason.contains("gives no answer") && problem.reason.contains("last known content is kept"))
+            #expect(hung.errorText.contains("\(path): \(problem.operation): \(problem.reason)"), "\(hung.errorText)")
+        }
+        try expectAll("hung")
+        let stale = try home.succeed("ls", "latest", disks[1], "--json").array().filter { $0["stale"] as? Bool == true }
+        #expect(stale.contains { $0["path"] as? String == disks[1] + "/large" }, "\(stale)")
+
+        // Now they are gone altogether, and it is known still that there were mounts.
+        let gone = try home.run("backup", "--json", scratch.path("source"))
+        #expect(gone.code == 3, "\(gone.summary)")
+        #expect(Set(try problems(gone).keys) == Set(disks))
+        try expectAll("gone")
+    }
 }

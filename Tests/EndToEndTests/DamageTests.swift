@@ -9,6 +9,8 @@ private struct DamageBench {
     let states: [(id: String, state: TreeState)]
     /// Names of the home's files by kind.
     let kinds: [(kind: String, names: [String])]
+    /// How often a file of each kind was changed.
+    private(set) var hits: [String: Int] = [:]
 
     init(_ random: inout Randomness) throws {
         scratch = try Scratch()
@@ -26,20 +28,40 @@ private struct DamageBench {
         self.states = states
         let copy = try FolderCopy(of: home.path)
         self.copy = copy
-        let kindOf: (String) -> String = { name in
-            let parts = name.split(separator: "/").map(String.init)
-            return parts[0] == "vault" && parts.count > 2 ? "vault/\(parts[2])" : parts[0]
-        }
         kinds = Dictionary(
             grouping: copy.files.keys.filter { copy.files[$0]?.isEmpty == false && !$0.hasSuffix("/reserve") }.sorted(),
-            by: kindOf
+            by: DamageBench.kind
         )
         .sorted { $0.key < $1.key }.map { (kind: $0.key, names: $0.value) }
+        let missing = DamageBench.kindsWanted.subtracting(kinds.map { $0.kind })
+        guard missing.isEmpty else { throw TestFailure("the home has no \(missing.sorted())") }
     }
 
-    func damage(_ name: String, _ change: (inout Data) -> Void) throws {
+    /// What every home has that has backups.
+    private static let kindsWanted: Set<String> = [
+        "bakare.toml", "keys", "ledger", "vault/packs", "vault/pages", "vault/snapshots",
+    ]
+
+    private static func kind(_ name: String) -> String {
+        let parts = name.split(separator: "/").map(String.init)
+        return parts[0] == "vault" && parts.count > 2 ? "vault/\(parts[2])" : parts[0]
+    }
+
+    /// All but what a user wrote.
+    var ownKinds: [(kind: String, names: [String])] { kinds.filter { $0.kind != "bakare.toml" } }
+
+    /// That as many files were changed as was asked, those of every kind equally often.
+    func expectHits(_ asked: Int, of kinds: [(kind: String, names: [String])]) {
+        #expect(hits.values.reduce(0, +) == asked, "\(hits)")
+        for kind in kinds { #expect(hits[kind.kind, default: 0] >= asked / kinds.count, "\(kind.kind): \(hits)") }
+    }
+
+    /// Throws if `change` changes nothing.
+    mutating func damage(_ name: String, _ change: (inout Data) -> Void) throws {
         var content = copy.files[name] ?? Data()
         change(&content)
+        guard content != copy.files[name] else { throw TestFailure("nothing of \(name) was changed") }
+        hits[DamageBench.kind(name), default: 0] += 1
         let file = try FileHandle(forWritingTo: URL(fileURLWithPath: home.path + "/" + name))
         try file.truncate(atOffset: 0)
         try file.write(contentsOf: content)
@@ -75,9 +97,10 @@ private struct DamageBench {
     @Test("one changed byte anywhere in the home loses nothing, and check --repair mends it")
     func oneByte() throws {
         var random = Randomness.forTest("Damage.oneByte")
-        let bench = try DamageBench(&random)
+        var bench = try DamageBench(&random)
         #expect(try bench.faults() == [], "undamaged")
-        for turn in 0..<150 * testScale {
+        let asked = 150 * testScale
+        for turn in 0..<asked {
             let (kind, names) = bench.kinds[turn % bench.kinds.count]
             let name = random.pick(names)
             let size = bench.copy.files[name]?.count ?? 0
@@ -100,49 +123,58 @@ private struct DamageBench {
             #expect(faults == [], "byte \(place) of \(name) (\(size) bytes) ^ \(change)")
             try bench.copy.putBack()
         }
+        bench.expectHits(asked, of: bench.kinds)
     }
 
     @Test("two changed bytes in one file lose nothing")
     func twoBytes() throws {
         var random = Randomness.forTest("Damage.twoBytes")
-        let bench = try DamageBench(&random)
-        for turn in 0..<24 * testScale {
-            let (kind, names) = bench.kinds[turn % bench.kinds.count]
-            if kind == "bakare.toml" { continue }
+        var bench = try DamageBench(&random)
+        let asked = 24 * testScale
+        for turn in 0..<asked {
+            let names = bench.ownKinds[turn % bench.ownKinds.count].names
             let name = random.pick(names)
             let size = bench.copy.files[name]?.count ?? 0
-            let places = [random.below(size), random.below(size)]
+            let place = random.below(size)
+            let places = size > 1 ? [place, (place + 1 + random.below(size - 1)) % size] : [place]
             try bench.damage(name) { content in for place in places { content[place] ^= 0x41 } }
             let faults = try bench.faults() + bench.copy.changedFiles(below: DamageBench.bitIdentical)
             #expect(faults == [], "bytes \(places) of \(name) (\(size) bytes)")
             try bench.copy.putBack()
         }
+        bench.expectHits(asked, of: bench.ownKinds)
     }
 
     @Test("a zeroed block of 4 KiB loses nothing")
     func zeroedBlock() throws {
         var random = Randomness.forTest("Damage.zeroedBlock")
-        let bench = try DamageBench(&random)
-        for turn in 0..<24 * testScale {
-            let (kind, names) = bench.kinds[turn % bench.kinds.count]
-            if kind == "bakare.toml" { continue }
+        var bench = try DamageBench(&random)
+        let asked = 24 * testScale
+        for turn in 0..<asked {
+            let names = bench.ownKinds[turn % bench.ownKinds.count].names
             let name = random.pick(names)
             let size = bench.copy.files[name]?.count ?? 0
-            let start = random.below((size + 4095) / 4096) * 4096
+            // What is zero already is no damage.
+            let content = bench.copy.files[name] ?? Data()
+            let starts = stride(from: 0, to: size, by: 4096).filter { start in
+                content[start..<min(size, start + 4096)].contains { $0 != 0 }
+            }
+            let start = random.pick(starts)
             try bench.damage(name) { content in for place in start..<min(size, start + 4096) { content[place] = 0 } }
             let faults = try bench.faults() + bench.copy.changedFiles(below: DamageBench.bitIdentical)
             #expect(faults == [], "block at \(start) of \(name) (\(size) bytes)")
             try bench.copy.putBack()
         }
+        bench.expectHits(asked, of: bench.ownKinds)
     }
 
     @Test("a file cut short by some bytes loses nothing")
     func cutShort() throws {
         var random = Randomness.forTest("Damage.cutShort")
-        let bench = try DamageBench(&random)
-        for turn in 0..<24 * testScale {
-            let (kind, names) = bench.kinds[turn % bench.kinds.count]
-            if kind == "bakare.toml" { continue }
+        var bench = try DamageBench(&random)
+        let asked = 24 * testScale
+        for turn in 0..<asked {
+            let names = bench.ownKinds[turn % bench.ownKinds.count].names
             let name = random.pick(names)
             let size = bench.copy.files[name]?.count ?? 0
             let left = max(0, size - 1 - random.below(4096))
@@ -151,17 +183,21 @@ private struct DamageBench {
             #expect(faults == [], "\(name) cut from \(size) to \(left) bytes")
             try bench.copy.putBack()
         }
+        bench.expectHits(asked, of: bench.ownKinds)
     }
 
     @Test("a ledger that is gone, empty, or full of noise is made anew")
     func ledgerGone() throws {
         var random = Randomness.forTest("Damage.ledgerGone")
-        let bench = try DamageBench(&random)
+        var bench = try DamageBench(&random)
         try FileManager.default.removeItem(atPath: bench.home.path + "/ledger")
         #expect(try bench.faults() == [])
         try bench.copy.putBack()
-        for name in bench.copy.files.keys.sorted() where name.hasPrefix("ledger/") {
-            let noise = random.bytes(bench.copy.files[name]?.count ?? 0)
+        let names = bench.copy.files.filter { $0.key.hasPrefix("ledger/") && !$0.value.isEmpty }.keys.sorted()
+        for name in names {
+            let content = bench.copy.files[name] ?? Data()
+            var noise = random.bytes(content.count)
+            if Data(noise) == content { noise[0] ^= 1 }
             try bench.damage(name) { $0 = Data(noise) }
             #expect(try bench.faults() == [], "\(name) replaced by noise")
             try bench.copy.putBack()
@@ -169,6 +205,7 @@ private struct DamageBench {
             #expect(try bench.faults() == [], "\(name) emptied")
             try bench.copy.putBack()
         }
+        #expect(bench.hits == ["ledger": 2 * names.count])
         // A backup without a ledger finds what the vault has.
         try FileManager.default.removeItem(atPath: bench.home.path + "/ledger")
         let report = try bench.home.succeed("backup", "--json", bench.scratch.path("source")).object()

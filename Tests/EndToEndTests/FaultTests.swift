@@ -57,8 +57,9 @@ import Testing
 
     @Test(
         "a restore that has said it is done outlives a power cut",
-        .enabled(if: Mount.isPossible && access("/sbin/mkfs.ext4", X_OK) == 0, "needs root, loop devices and mkfs.ext4"))
+        .enabled(if: LoopDisk.obstacle == nil, LoopDisk.skipped))
     func powerCut() throws {
+        try LoopDisk.requireTools()
         var random = Randomness.forTest("Fault.powerCut")
         let scratch = try Scratch(.disk)
         let source = try scratch.makeFolder("source")

@@ -167,4 +167,33 @@ import Testing
         try mine.restore("latest", to: scratch.path("back"))
         try requireEqual(scratch.path("back"), scratch.path("source"), "from here")
     }
+
+    @Test("where one peer has lost packs and the other is away, a restore names who may have them, and goes on once that is back")
+    func away() throws {
+        var random = Randomness.forTest("LocalCopy.away")
+        let scratch = try Scratch()
+        let mine = try Home.make(scratch.path("mine"), settings: LocalCopyTests.laptop)
+        let keepers = try (0..<2).map { try Home.make(scratch.path("keeper \($0)"), settings: LocalCopyTests.keeper) }
+        let path = scratch.path("source")
+        let source = try scratch.makeFolder("source")
+        try source.write("a", random.bytes(17_000_000))
+        let me = try RunningNode(mine)
+        for keeper in keepers { try pair(mine, keeper) }
+        let nodes = try keepers.map { try RunningNode($0) }
+        try wait("they meet") { try online(mine).count == 2 }
+        try mine.expect(0, ["backup", "--wait", path], timeoutSeconds: 300)
+        try wait("the data is let go of", seconds: 120) { try status(mine, "packs_with_peers_only") >= 1 }
+        #expect(try me.stop().code == 0)
+        try nodes[1].stop()
+        for file in try keepers[0].vaultFiles("packs") where try Data(contentsOf: URL(fileURLWithPath: file)).count > 1 << 20 {
+            try FileManager.default.removeItem(atPath: file)
+        }
+        let part = try mine.expect(3, ["restore", "latest", "--target", scratch.path("back")])
+        #expect(part.errorText.contains("can be reached too"), "\(part.errorText)")
+        #expect(!part.errorText.contains("is lost"), "\(part.errorText)")
+        try nodes[1].restart()
+        try mine.restore("latest", to: scratch.path("back"))
+        try requireEqual(scratch.path("back"), path, "from the one that was away")
+        for node in nodes { try node.stop() }
+    }
 }

@@ -12,8 +12,9 @@ private func command(_ words: String...) throws {
 @Suite("A friend's disk") struct PeerDiskTests {
     @Test(
         "a friend's disk that is full is told, loses nothing, and gets the rest once there is room again",
-        .enabled(if: Mount.isPossible && access("/sbin/mkfs.ext4", X_OK) == 0, "needs root, loop devices and mkfs.ext4"))
+        .enabled(if: LoopDisk.obstacle == nil, LoopDisk.skipped))
     func full() throws {
+        try LoopDisk.requireTools()
         var random = Randomness.forTest("PeerDisk.full")
         let scratch = try Scratch(.disk)
         try command("mkfs.ext4", "-q", "-F", "-m", "0", scratch.path("image"), "900M")

@@ -30,6 +30,7 @@ import Testing
         #expect(outcome.code == 7 && outcome.text == "out\n" && outcome.errorText == "err\n")
         let sleeper = try run("/bin/sleep", "60")
         #expect(!sleeper.endsWithin(seconds: 0.01))
+        #expect(sleeper.residentBytesMax > 0 && sleeper.residentBytesMax < 20 << 20, "\(sleeper.residentBytesMax)")
         sleeper.signal(SIGKILL)
         #expect(try sleeper.finish().code == 1009)
         #expect(throws: TestFailure.self) { try run("/bin/sleep", "60").finish(timeoutSeconds: 0.05) }
@@ -46,7 +47,9 @@ import Testing
         #expect(try tail(200).code == 1009)
     }
 
-    @Test("the hung file system hangs whoever looks at it", .enabled(if: Mount.isPossible && access("/dev/fuse", R_OK) == 0))
+    @Test(
+        "the hung file system hangs whoever looks at it",
+        .enabled(if: Mount.isPossible && access("/dev/fuse", R_OK | W_OK) == 0, "needs root and FUSE"))
     func hungFileSystem() throws {
         let scratch = try Scratch()
         try scratch.makeFolder("hung")

@@ -13,6 +13,28 @@ import Testing
         }
     }
 
+    /// Kills a process that runs; false if it had ended by then.
+    private func killIfRunning(_ process: pid_t) -> Bool {
+        let status = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
+        // `1234 (name) S …`; a zombie has ended, and only nobody has asked for its exit code.
+        guard let state = status.split(separator: ")").last?.split(separator: " ").first, state != "Z" else { return false }
+        return kill(process, SIGKILL) == 0
+    }
+
+    /// Edits, and gives the backup that this leads to, some moments after its start; nil if none was seen.
+    private func nextBackup(of node: RunningNode, editing source: String, _ random: inout Randomness) throws -> pid_t? {
+        try edit(source, &random)
+        let deadline = Date().addingTimeInterval(5)
+        while Date() < deadline {
+            if let backup = children(of: node).first {
+                usleep(UInt32(random.below(20_000)))
+                return backup
+            }
+            usleep(2000)
+        }
+        return nil
+    }
+
     /// Some files made, written, renamed and removed, in some folders.
     private func edit(_ source: String, _ random: inout Randomness) throws {
         for _ in 0..<(1 + random.below(12)) {
@@ -42,6 +64,8 @@ import Testing
         let node = try RunningNode(home)
         try wait("the first walk is a backup") { try home.snapshots().count == 1 }
         var kills = (backups: 0, nodes: 0)
+        // When the node was killed.
+        var backupsSeen = 0
         func requireBackedUp(_ moment: String) throws {
             let wanted = try TreeState(of: source)
             try wait("\(moment): what was saved is backed up", seconds: 90) {
@@ -54,18 +78,28 @@ import Testing
             }
         }
         for turn in 0..<6 * testScale {
-            try edit(source, &random)
-            let begun = Date()
-            var backup: pid_t?
-            // Most turns wait for the backup that this leads to; the others do not.
-            while turn % 3 != 2 || random.chance(1, in: 2), backup == nil, Date().timeIntervalSince(begun) < 4 {
-                backup = children(of: node).first
-                usleep(2000)
+            switch turn % 3 {
+            case 0:
+                // Again where it had ended by then.
+                for _ in 0..<5 {
+                    guard let backup = try nextBackup(of: node, editing: source, &random), killIfRunning(backup) else { continue }
+                    do { try wait("it says so", seconds: 10) { node.process.errorsSoFar.contains("ended with 137") } } catch {
+                        print("\(error): \(node.process.errorsSoFar)")
+                        continue
+                    }
+                    kills.backups += 1
+                    break
+                }
+            case 1:
+                if try nextBackup(of: node, editing: source, &random) != nil { backupsSeen += 1 }
+            default:
+                // Whatever of them there is then.
+                try edit(source, &random)
+                usleep(UInt32(random.below(1_500_000)))
+                if let backup = children(of: node).first { _ = killIfRunning(backup) }
             }
-            usleep(UInt32(random.below(turn % 3 == 2 ? 1_500_000 : 20_000)))
-            if turn % 3 != 1, let backup, children(of: node).contains(backup), kill(backup, SIGKILL) == 0 { kills.backups += 1 }
             if turn % 3 != 0 {
-                try node.stop(SIGKILL)
+                #expect(try node.stop(SIGKILL).code == 1000 + Int(SIGKILL))
                 kills.nodes += 1
                 // Of this nobody can have been told.
                 if random.chance(1, in: 2) { try edit(source, &random) }
@@ -76,5 +110,8 @@ import Testing
         #expect(try node.stop().code == 0)
         try home.succeed("check", "--read-data")
         print("killed \(kills.backups) backups and \(kills.nodes) nodes")
+        #expect(kills.backups >= testScale, "in \(2 * testScale) turns \(kills.backups) backups were killed")
+        #expect(backupsSeen >= testScale, "in \(2 * testScale) turns \(backupsSeen) nodes were killed beside their backup")
+        #expect(kills.nodes == 4 * testScale)
     }
 }

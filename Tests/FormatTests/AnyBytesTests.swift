@@ -43,7 +43,7 @@ struct AnyBytesTests {
     /// How many changed inputs each target gets; the slow ones get fewer.
     private static let changes = [
         "cutter": 5, "protected-damage": 150, "protected-file": 150, "peer-session": 300,
-        "peer-handshake-payload": 1000,
+        "peer-handshake-payload": 1000, "replica-file": 150, "device-file": 500,
     ]
 
     private func target(_ name: String) throws -> FuzzTarget { try #require(FuzzTarget.all.first { $0.name == name }) }

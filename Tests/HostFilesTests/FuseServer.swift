@@ -11,14 +11,15 @@ final class FuseServer {
     private let folder: TestFolder
     private var server: pid_t = -1
 
-    /// Nil, with the reason printed, where such a mount can't be made.
-    init?(in folder: TestFolder) {
+    /// What keeps such a mount from being made here, if anything.
+    static let obstacle: String? =
+        !isRoot ? "needs root, to mount" : access("/dev/fuse", R_OK | W_OK) == 0 ? nil : "needs FUSE: modprobe fuse"
+    static var skipped: Comment { "a FUSE mount \(obstacle ?? "can be made")" }
+
+    init(in folder: TestFolder) throws {
         self.folder = folder
         point = folder.path.appending("mount point")
-        guard isRoot, access("/dev/fuse", R_OK | W_OK) == 0, runShell("python3 -c pass") == 0 else {
-            print("skipped: no FUSE here, or no Python 3, or not root")
-            return nil
-        }
+        guard runShell("python3 -c pass") == 0 else { throw FuseServerError(description: "Python 3 is missing: make deps") }
         folder.makeDirectory("mount point")
         folder.write("server.py", Array(fuseServerSource.utf8))
         server = startShell("exec python3 '\(folder.path)/server.py' '\(point)'")
@@ -26,14 +27,14 @@ final class FuseServer {
             if let table = try? MountTable.current(), table.mounts.contains(where: { $0.point == point }) { return }
             usleep(50_000)
         }
-        print("skipped: the FUSE server did not start")
-        kill(server, SIGKILL)
-        return nil
+        throw FuseServerError(description: "the FUSE server did not start")
     }
 
     func stop() { kill(server, SIGSTOP) }
 
     deinit {
+        // Not all processes there are.
+        guard server > 0 else { return }
         // The connection ends with the server, and with it every call that hangs.
         kill(server, SIGKILL)
         var status: Int32 = 0
@@ -41,6 +42,10 @@ final class FuseServer {
         let text = String(decoding: point.bytes, as: UTF8.self)
         _ = linux_unmount(text)
     }
+}
+
+struct FuseServerError: Error, CustomStringConvertible {
+    let description: String
 }
 
 private let fuseServerSource = #"""

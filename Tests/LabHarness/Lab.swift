@@ -157,6 +157,21 @@ package struct LabProcess: Sendable {
         return status
     }
 
+    /// Whether it has not ended yet.
+    package var isRunning: Bool { (try? lab.tell(["kill", "-s", "0", pid])) != nil }
+
+    /// Waits for the end that it comes to by itself; gives the exit status as a shell does.
+    package func end(within seconds: Double) async throws -> Int {
+        let deadline = ContinuousClock.now + .seconds(seconds)
+        while isRunning {
+            guard ContinuousClock.now < deadline else {
+                throw LabError("no end within \(seconds) s:\n\(lines.joined(separator: "\n"))")
+            }
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        return try finish("CONT")
+    }
+
     /// Waits for a line, after the first `skipping`, that `isWanted`.
     @discardableResult
     package func line(

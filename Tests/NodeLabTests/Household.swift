@@ -4,8 +4,14 @@ import Testing
 
 /// Hosts with their daemons, and a folder for the homes of the nodes on them.
 final class Household {
-    static let obstacle = Lab.obstacle(tools: ["dbus-daemon", "avahi-daemon", "iptables"])
+    static let obstacle = Lab.obstacle(tools: ["dbus-daemon", "avahi-daemon", "iptables", "ip6tables", "tc"])
     static var skipped: Comment { "the lab \(obstacle ?? "is there")" }
+
+    /// Whether what takes minutes runs as well: where `--filter LabTests` asks for it, as `make lab` does, or `BAKARE_LAB_LONG` is
+    /// set, and not where all tests of the project run.
+    static let isLong =
+        CommandLine.arguments.contains("LabTests") || ProcessInfo.processInfo.environment["BAKARE_LAB_LONG"] != nil
+    static var onlyLong: Comment { "takes minutes: make lab" }
 
     private let lab: Lab
     private let hosts: [String: LabHost]
@@ -49,15 +55,6 @@ final class Household {
     }
 
     func destroy(_ name: String) throws { try FileManager.default.removeItem(atPath: path("home-\(name)")) }
-
-    /// Of every packet that comes in, so many of a hundred are lost; 0 for none.
-    func drop(_ percent: Int, on name: String) throws {
-        try self[name].run("iptables", "-F", "INPUT")
-        guard percent > 0 else { return }
-        try self[name].run(
-            "iptables", "-A", "INPUT", "-i", "eth0", "-m", "statistic", "--mode", "random", "--probability",
-            "\(Double(percent) / 100)", "-j", "DROP")
-    }
 
     // MARK: Files
 
@@ -161,7 +158,16 @@ struct Member {
     }
 
     /// A command that goes on beside the test.
-    func begin(_ command: String...) throws -> LabProcess { try host.start(command: words(command)) }
+    func begin(_ command: [String]) throws -> LabProcess { try host.start(command: words(command)) }
+
+    /// Runs a command that may take long to its end, which has to come in time and to be a good one.
+    func complete(_ command: [String], within seconds: Double = 600) async throws {
+        let process = try begin(command)
+        let status = try await process.end(within: seconds)
+        guard status == 0 else {
+            throw LabError("\(command) ended with \(status):\n\(process.lines.joined(separator: "\n"))")
+        }
+    }
 
     /// The node, once it is ready.
     func start() async throws -> LabProcess {

@@ -82,13 +82,8 @@ struct NodeLabTests {
     )
     func badNetwork() async throws {
         let house = try await Household(["laptop", "nas"])
-        let laptop = try house.member("laptop", "replicas = 1\n")
-        try laptop.bakare("init")
-        let laptopRuns = try await laptop.start()
-        let nas = try house.member("nas", "")
-        try nas.bakare("join", try laptop.bakare("invite", "--own-device", "--quiet"))
-        let nasRuns = try await nas.start()
-        try await house.eventually("nas is here") { try laptop.peers().contains { $0["online"] as? Bool == true } }
+        let pair = try await house.makePair()
+        let (laptop, nasRuns) = (pair.laptop, pair.nasRuns)
         for percent in [1, 5, 10, 20] {
             try house.drop(percent, on: "nas")
             try house.makeFiles("source-\(percent)", bytes: percent > 5 ? 300_000 : 2_000_000)
@@ -97,8 +92,7 @@ struct NodeLabTests {
             try house.drop(0, on: "nas")
         }
         // The peer moves to another address.
-        try house["nas"].run("ip", "addr", "del", "10.77.0.2/24", "dev", "eth0")
-        try house["nas"].run("ip", "addr", "add", "10.77.0.77/24", "dev", "eth0")
+        try house.move("nas")
         try house.makeFiles("moved", bytes: 2_000_000)
         try laptop.bakare("backup", house.path("moved"))
         try await house.eventually("the peer is found where it is now", within: 60) {
@@ -106,14 +100,14 @@ struct NodeLabTests {
         }
         // Cut off and stopped in the middle of a backup.
         try house.makeFiles("large", bytes: 30_000_000)
-        let backup = try laptop.begin("backup", "--wait", "--json", house.path("large"))
+        let backup = try laptop.begin(["backup", "--wait", "--json", house.path("large")])
         try nasRuns.signal("STOP")
         try house["nas"].plug(in: false)
         try await Task.sleep(for: .seconds(16))
         try house["nas"].plug(in: true)
         try nasRuns.signal("CONT")
         let status = try backup.finish("CONT")
-        #expect(status == 0, "\(backup.lines)\n\(laptopRuns.lines)\n\(nasRuns.lines)")
+        #expect(status == 0, "\(backup.lines)\n\(pair.laptopRuns.lines)\n\(nasRuns.lines)")
         try await house.eventually("everything is there", within: 60) {
             try laptop.snapshots().allSatisfy { $0["replicas"] as? Int == 1 }
         }

@@ -36,7 +36,10 @@ extension Swarm {
             let machine = machines[index]
             guard machine.isAwake else { return }
             machine.suspend()
-            later(seconds) { if machine.isSuspended { machine.resume() } }
+            later(seconds) { [self] in
+                if machine.isSuspended { machine.resume() }
+                discover(machine)
+            }
         case .cut(let a, let b, let seconds, let isOneWay):
             let ways = [Network.Way(from: a, to: b)] + (isOneWay ? [] : [Network.Way(from: b, to: a)])
             network.cut(ways)

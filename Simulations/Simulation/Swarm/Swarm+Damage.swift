@@ -113,6 +113,23 @@ extension Swarm {
         }
     }
 
+    /// What discovery does for own devices that were recovered, which have another key: who is awake learns that, and where they are.
+    func discover(_ machine: Machine) {
+        guard machine.isAwake else { return }
+        for other in reachable(machine) where other.owner == machine.owner {
+            guard forgetful.contains(machine.index) || forgetful.contains(other.index),
+                let key = machine.keys?.identity.key.agreementPublicKey,
+                let otherKey = other.keys?.identity.key.agreementPublicKey, discovered.insert([key, otherKey]).inserted
+            else { continue }
+            for (finder, found) in [(machine, other), (other, machine)] {
+                let result = finder.run { try finder.meet(found) }
+                if case .failure = result { discovered.remove([key, otherKey]) }
+                finder.reloadBook()
+            }
+            count("discovered")
+        }
+    }
+
     /// Those that may hold something of the machine's owner.
     func reachable(_ machine: Machine) -> [Machine] {
         machines.filter { other in

@@ -67,6 +67,8 @@ package final class Swarm: @unchecked Sendable {
     var destroyed: [Int: Set<PackID>] = [:]
     /// Machines that lost their disk once, and with it what was agreed with friends.
     var forgetful: Set<Int> = []
+    /// Pairs of keys of nodes that have found each other by discovery, of which one was recovered.
+    var discovered: Set<Set<Bytes32>> = []
     /// Machines whose disk was lost and that were not recovered yet.
     var empty: Set<Int> = []
     /// Pairs of owners that have parted, or have tried to, and of own machines of which one has blocked the other.
@@ -226,7 +228,8 @@ package final class Swarm: @unchecked Sendable {
             {
                 return turns.note("\(machine.name) does not start: \(error)")
             }
-            violated("starts again", "\(machine.name) does not start: \(error)")
+            return violated("starts again", "\(machine.name) does not start: \(error)")
         }
+        discover(machine)
     }
 }

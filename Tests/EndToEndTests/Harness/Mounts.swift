@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+import Testing
 
 /// A mount that goes with its owner. Only root can make one.
 final class Mount {
@@ -44,4 +45,21 @@ final class Mount {
     func unmount() { _ = linux_unmount(path) }
 
     deinit { unmount() }
+}
+
+/// Disks that are files, for tests of what only a real file system does.
+enum LoopDisk {
+    /// What keeps them from being mounted here, if anything.
+    static let obstacle: String? = {
+        guard geteuid() == 0 else { return "needs root, to mount" }
+        return access("/dev/loop-control", R_OK | W_OK) == 0 ? nil : "needs loop devices: modprobe loop"
+    }()
+    static var skipped: Comment { "a disk of its own \(obstacle ?? "can be made")" }
+
+    /// Throws where the program is missing that makes file systems, which `make deps` installs.
+    static func requireTools() throws {
+        guard ["/sbin", "/usr/sbin"].contains(where: { access("\($0)/mkfs.ext4", X_OK) == 0 }) else {
+            throw TestFailure("mkfs.ext4 is missing: make deps")
+        }
+    }
 }

@@ -91,6 +91,15 @@ final class Running {
     /// What it has written to stderr so far.
     var errorsSoFar: String { String(decoding: (try? contents(errors)) ?? [], as: UTF8.self) }
 
+    /// The most memory that it has had in use so far, in bytes; 0 once it has ended.
+    ///
+    /// What the system tells after the end, by `wait4`, would count what this process had when it started the other.
+    var residentBytesMax: Int {
+        let status = (try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)) ?? ""
+        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        return (line.flatMap { Int($0.filter(\.isNumber)) } ?? 0) << 10
+    }
+
     /// Whether it ended within the time; it is then waited for by `finish`.
     func endsWithin(seconds: Double) -> Bool {
         let deadline = linux_monotonic_nanoseconds() + UInt64(seconds * 1e9)

@@ -11,9 +11,11 @@ package struct FuzzTarget: Sendable {
     /// Inputs to begin with.
     package let seeds: @Sendable () throws -> [[UInt8]]
 
-    package static let all: [FuzzTarget] =
-        numberTargets + treeTargets + recordTargets + keyTargets + protectedTargets + ledgerTargets + contentTargets
-        + textTargets + nodeTargets + peerTargets + bookTargets + nameTargets
+    package static let all: [FuzzTarget] = Array(
+        [
+            numberTargets, treeTargets, recordTargets, keyTargets, protectedTargets, ledgerTargets, contentTargets, textTargets,
+            nodeTargets, peerTargets, bookTargets, nameTargets, processTargets, hostTargets,
+        ].joined())
 }
 
 /// What a decoder did that it must not do.

@@ -2,7 +2,7 @@ internal import BackupFormat
 internal import HostFiles
 internal import Ledger
 
-/// The chunk index, opened on a segment that somebody made up.
+/// The chunk index, opened on a segment that somebody made up; and what is known of losses and of copies at peers.
 let ledgerTargets: [FuzzTarget] = [
     FuzzTarget(
         name: "index-segment",
@@ -65,7 +65,71 @@ let ledgerTargets: [FuzzTarget] = [
             losses.snapshots = [SnapshotID(.zero), SnapshotID(Bytes32(words: (7, 7, 7, 7)))]
             return [none, losses.encode()]
         }),
+    FuzzTarget(
+        name: "replica-table",
+        run: { bytes in
+            guard let table = try? ReplicaTable(decoding: Array(bytes)) else { return }
+            let again = try? ReplicaTable(decoding: table.encode())
+            try promise(again == table, "replica table: reads otherwise than it was written")
+            try keepPromises(table)
+        },
+        seeds: { [ReplicaTable().encode(), seedReplicas.encode()] }),
+    FuzzTarget(
+        name: "replica-file",
+        run: { bytes in
+            let content = Array(bytes.prefix(64 << 10))
+            let disk = SimulatedDisk()
+            try disk.makeDirectory("/ledger")
+            try ProtectedFile.write(content, disk, "/ledger/replicas")
+            let table = ReplicaTable.read(disk, directory: "/ledger")
+            let expected = (try? ReplicaTable(decoding: content)) ?? ReplicaTable()
+            try promise(table == expected, "replica file: another table than its bytes are")
+            try table.write(disk, directory: "/ledger")
+            let again = ReplicaTable.read(disk, directory: "/ledger")
+            try promise(again == table, "replica file: reads otherwise than it was written")
+        },
+        seeds: { [ReplicaTable().encode(), seedReplicas.encode()] }),
 ]
+
+private let seedReplicas: ReplicaTable = {
+    var table = ReplicaTable()
+    for number in 1...2 as ClosedRange<UInt64> {
+        var replica = Replica(device: DeviceID(Bytes32(words: (number, 7, 7, 7))))
+        replica.grantedBytes = 1 << 40
+        replica.usedBytes = number
+        replica.packs = UInt64.max
+        replica.lastSeen = 1_800_000_000
+        replica.lastProven = number == 1 ? 0 : -5
+        replica.isDamaged = number == 1
+        replica.snapshots = [SnapshotID(.zero): 0, SnapshotID(Bytes32(words: (number, 1, 1, 1))): UInt64.max]
+        replica.ordersDelivered = [.zero, Bytes32(words: (number, 2, 2, 2))]
+        table[replica.device] = replica
+    }
+    return table
+}()
+
+/// What holds of any table, whatever its times are and whatever time it is.
+private func keepPromises(_ table: ReplicaTable) throws(BrokenPromise) {
+    for (device, replica) in table.replicas {
+        try promise(replica.device == device, "replica table: a replica in another's place")
+    }
+    for now in [Int64.min, 0, 1_800_000_000, Int64.max] {
+        for replica in table.replicas.values { _ = replica.state(now: now) }
+        let proven = table.proven(SnapshotID(.zero), revision: 0, now: now)
+        try promise(proven <= table.replicas.count, "replica table: proven on more than there are")
+        var corrected = table
+        corrected.correct(now: now)
+        try promise(!corrected.isAhead(now: now), "replica table: a time that is still to come")
+        try promise(corrected.saysNearly(corrected, within: 60), "replica table: says something else than it does")
+        _ = corrected.saysNearly(table, within: Int64.max)
+    }
+    var changed = table
+    changed.forgetUnproven()
+    let isHearsayGone = changed.replicas.values.allSatisfy { $0.lastProven != 0 || $0.snapshots.isEmpty }
+    try promise(isHearsayGone, "replica table: builds on what was only said")
+    changed.keep([])
+    try promise(changed.replicas.isEmpty, "replica table: keeps who is no peer")
+}
 
 /// Makes the checksum of every entry block right, as docs/FORMAT.md defines it.
 private func mendBlocks(_ content: inout [UInt8]) {
