@@ -34,7 +34,7 @@ lint:
 	swift-format lint --strict -r $(SWIFT_SOURCES)
 
 lab: deps
-	.ci/tests --filter LabTests
+	BAKARE_LAB_LONG=1 .ci/tests --filter LabTests
 
 fuzz: deps
 	Tests/Fuzzing/run

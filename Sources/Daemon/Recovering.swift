@@ -81,8 +81,8 @@ private struct RecoverySearch {
     var report = RecoveryReport()
     private(set) var links: [PeerConnection] = []
     private var met: Set<Bytes32> = []
-    /// Where those are that keep something.
-    private var useful: [[PeerAddress]] = []
+    /// Where those are that keep something, by their keys.
+    private var useful: [(key: Bytes32, addresses: [PeerAddress])] = []
     /// Where nobody answered, or not in time, and why.
     private var unreached: [(addresses: [PeerAddress], reason: String)] = []
 
@@ -102,19 +102,15 @@ private struct RecoverySearch {
     mutating func ask(_ addresses: [PeerAddress]) {
         let shown = addresses.map(\.description).joined(separator: ", ")
         do {
+            // A second session with a peer would end the first.
+            if let link = links.first(where: { isAt($0, addresses) }) { return try note(link, addresses) }
             let connection = try transport.connect(to: addresses, peer: nil, token: nil)
-            guard met.insert(connection.peer.agreementKey).inserted else {
-                connection.close(.leaving)
-                // It is at these addresses as well.
-                if links.contains(where: { $0.peer.agreementKey == connection.peer.agreementKey }) {
-                    try note(connection.peer.certificate, addresses)
-                }
-                return
-            }
+            guard met.insert(connection.peer.agreementKey).inserted else { return connection.close(.leaving) }
             let name = connection.peer.certificate?.shownName ?? shown
             let state: VaultState?
             do { state = try CommandSessions.vault(of: owner, at: connection) } catch {
-                report.unused.append("\(name): \(error)")
+                met.remove(connection.peer.agreementKey)
+                unreached.append((addresses, "\(name): \(error)"))
                 return connection.close(.leaving)
             }
             guard let state else {
@@ -124,7 +120,7 @@ private struct RecoverySearch {
             log("\(name) keeps \(describeCount(Int(clamping: state.snapshots), "snapshot")) for this owner")
             report.peers.append(name)
             links.append(connection)
-            try note(connection.peer.certificate, addresses)
+            try note(connection, addresses)
         } catch {
             let failure = error as? PeerProtocolError
             // It names the address already.
@@ -167,10 +163,21 @@ private struct RecoverySearch {
         try? table.write(home.disk, directory: home.ledgerDirectory)
     }
 
+    /// Whether it was reached at one of these addresses.
+    private func isAt(_ link: PeerConnection, _ addresses: [PeerAddress]) -> Bool {
+        useful.contains { $0.key == link.peer.agreementKey && $0.addresses.contains(where: addresses.contains) }
+    }
+
     /// Notes where one is that keeps something.
-    private mutating func note(_ certificate: Certificate?, _ addresses: [PeerAddress]) throws(PeerBookError) {
-        if !useful.contains(addresses) { useful.append(addresses) }
-        guard let certificate else { return }
+    private mutating func note(_ link: PeerConnection, _ addresses: [PeerAddress]) throws(PeerBookError) {
+        if let index = useful.firstIndex(where: { $0.key == link.peer.agreementKey }) {
+            // Where it was last comes first.
+            let others = useful[index].addresses.filter { !addresses.contains($0) }
+            useful[index].addresses = Array((addresses + others).prefix(RecoverySearch.addressesMax))
+        } else {
+            useful.append((link.peer.agreementKey, addresses))
+        }
+        guard let certificate = link.peer.certificate else { return }
         let (own, now) = (owner.id, currentTime() / 1_000_000_000)
         try home.peerBook().change { book throws(PeerBookError) in
             try book.recovered(certificate, own: own, at: addresses.map(\.description), now: now)
@@ -236,6 +243,8 @@ private struct RecoverySearch {
     private static let failuresMax = 16
     private static let pauseSecondsMax = 10
     private static let searchSeconds = 3
+    /// Of one peer.
+    private static let addressesMax = 16
 
     private mutating func reconnect(_ progress: Progress, after failures: Int) throws(NodeError) {
         for link in links { link.close(.leaving) }
@@ -249,7 +258,7 @@ private struct RecoverySearch {
             if progress.isStopping { throw NodeError(.interrupted, "recover", "interrupted; run it again to go on") }
             _ = pause.wait(milliseconds: 100) { _ -> Void? in nil }
         }
-        for addresses in useful { ask(addresses) }
+        for (_, addresses) in useful { ask(addresses) }
         // They may have other addresses by now.
         if links.isEmpty { try discover(seconds: RecoverySearch.searchSeconds, progress) }
     }

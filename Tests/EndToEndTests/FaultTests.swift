@@ -94,6 +94,34 @@ import Testing
     }
 
     @Test(
+        "a time that the target's file system cannot hold is named with its file, which is there all the same",
+        .enabled(if: LoopDisk.obstacle == nil, LoopDisk.skipped))
+    func timeTooLate() throws {
+        try LoopDisk.requireTools()
+        let scratch = try Scratch(.disk)
+        let source = try scratch.makeFolder("source")
+        try source.write("late", "x")
+        try source.setTime(Bytes("late".utf8), 4_102_444_800, 0)
+        try source.write("now", "y")
+        let home = try Home.make(scratch.path("home"))
+        try home.backup(scratch.path("source"))
+        try scratch.makeFolder("disk")
+        let environment = ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"]
+        func run(_ words: String...) throws -> Outcome {
+            try Running((["/usr/bin/env"] + words).map { Bytes($0.utf8) }, environment: environment).finish()
+        }
+        // Inodes of 128 bytes have 32 bits for the time.
+        #expect(try run("mkfs.ext4", "-q", "-F", "-I", "128", scratch.path("image"), "20M").code == 0)
+        try #require(try run("mount", "-o", "loop", scratch.path("image"), scratch.path("disk")).code == 0)
+        defer { _ = try? run("umount", scratch.path("disk")) }
+        let outcome = try home.expect(3, ["restore", "latest", "--target", scratch.path("disk")])
+        #expect(outcome.errorText.contains("/late") && outcome.errorText.contains("cannot hold a time"), "\(outcome.errorText)")
+        #expect(!outcome.errorText.contains("/now"), "\(outcome.errorText)")
+        let restored = try Folder(scratch.path("disk") + scratch.path("source"))
+        #expect(try restored.read("late") == Bytes("x".utf8) && restored.read("now") == Bytes("y".utf8))
+    }
+
+    @Test(
         "on a disk mounted read-only, backups can be listed and restored, also without the ledger or with one that is noise",
         .enabled(if: Mount.isPossible, "needs root, to mount"), arguments: ["whole", "gone", "noise"])
     func readOnlyHome(_ ledger: String) throws {

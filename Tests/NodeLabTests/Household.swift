@@ -7,10 +7,8 @@ final class Household {
     static let obstacle = Lab.obstacle(tools: ["dbus-daemon", "avahi-daemon", "iptables", "ip6tables", "tc"])
     static var skipped: Comment { "the lab \(obstacle ?? "is there")" }
 
-    /// Whether what takes minutes runs as well: where `--filter LabTests` asks for it, as `make lab` does, or `BAKARE_LAB_LONG` is
-    /// set, and not where all tests of the project run.
-    static let isLong =
-        CommandLine.arguments.contains("LabTests") || ProcessInfo.processInfo.environment["BAKARE_LAB_LONG"] != nil
+    /// Whether what takes minutes runs as well: `make lab` sets the variable, and `make test` does not.
+    static let isLong = ProcessInfo.processInfo.environment["BAKARE_LAB_LONG"] != nil
     static var onlyLong: Comment { "takes minutes: make lab" }
 
     private let lab: Lab

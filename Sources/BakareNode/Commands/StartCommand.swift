@@ -36,11 +36,14 @@ struct StartCommand: NodeCommand {
             if !isQuiet { Standard.error.line("bakare-node: \(text)") }
         }
         let address = try daemon.start()
-        Standard.output.line("ready \(address)")
-        Standard.output.flush()
-        ServiceNotice.tell("READY=1\nSTATUS=listening on \(address)", at: session.environment["NOTIFY_SOCKET"])
         let progress = Progress()
-        try Interruption.during(progress) { () throws(NodeError) in daemon.run { progress.isStopping } }
+        // Who hears that it is ready may stop it at once.
+        try Interruption.during(progress) { () throws(NodeError) in
+            Standard.output.line("ready \(address)")
+            Standard.output.flush()
+            ServiceNotice.tell("READY=1\nSTATUS=listening on \(address)", at: session.environment["NOTIFY_SOCKET"])
+            daemon.run { progress.isStopping }
+        }
         ServiceNotice.tell("STOPPING=1", at: session.environment["NOTIFY_SOCKET"])
         daemon.stop()
         return .done
