@@ -301,7 +301,7 @@ final class FileContent: Sendable {
         var lists = state.lists.compactMap { $0 }
         if let rest = state.runs[lists.count] { lists.append(try KeyListBuilder.store(rest.compactMap { $0 }, worker.writer)) }
         let listKeysMax = worker.writer.listKeysMax
-        var levels: UInt8 = 1
+        var levels = 1
         while lists.count > listKeysMax {
             var above: [ChunkKey] = []
             for first in stride(from: 0, to: lists.count, by: listKeysMax) {
@@ -310,7 +310,7 @@ final class FileContent: Sendable {
             lists = above
             levels += 1
         }
-        return KeyList(levels: levels, keys: lists)
+        return try KeyList(keys: lists, levels: levels)
     }
 }
 

@@ -19,7 +19,7 @@ final class ChunkWriterShared: Sendable {
     fileprivate let treePack = Mutex<PackBuilder?>(nil)
 
     init(cipher: ChunkCipher, index: ChunkIndex, sink: PackSink, listKeysMax: Int = Limits.directKeysMax) {
-        self.listKeysMax = listKeysMax
+        self.listKeysMax = max(2, listKeysMax)
         self.cipher = cipher
         self.index = index
         self.sink = sink

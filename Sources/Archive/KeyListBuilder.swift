@@ -37,7 +37,15 @@ struct KeyListBuilder {
             level += 1
             try append(list, level: level, writer)
         }
-        return KeyList(levels: UInt8(level), keys: pending[level])
+        return try KeyList(keys: pending[level], levels: level)
+    }
+}
+
+extension KeyList {
+    /// Throws for what no reader accepts: more than any file system holds.
+    init(keys: [ChunkKey], levels: Int) throws(ArchiveError) {
+        guard levels <= Limits.keyListLevelsMax else { throw ArchiveError(.usage, "back up", "a file or folder is too large") }
+        self.init(levels: UInt8(levels), keys: keys)
     }
 }
 

@@ -58,7 +58,7 @@ struct RestoreMetadata {
             for (_, error) in failed {
                 if case .fatal(let fatal) = RestoreFailure(error) { throw .fatal(fatal) }
             }
-            let reasons = failed.map { "\($0.0): \($0.1.reason)" }.joined(separator: "; ")
+            let reasons = failed.map { "\($0.0): \($0.1.cause)" }.joined(separator: "; ")
             run.report(path(), first.0, "restored, but not all of its metadata could be set (\(reasons))")
         }
         return changed
@@ -67,7 +67,9 @@ struct RestoreMetadata {
     /// A file system that has no room for a time takes the nearest, and says nothing.
     private func setTime(_ time: Timestamp, _ place: Place) throws(HostFilesError) {
         try place.setTime(time)
-        guard time.seconds < 0 || time.seconds > Int64(Int32.max), try place.status().modified != time else { return }
+        guard time.seconds < 0 || time.seconds > Int64(Int32.max), try place.status().modified.seconds != time.seconds else {
+            return
+        }
         throw HostFilesError(.unsupported, "set the time", detail: "the file system cannot hold a time so far from now")
     }
 

@@ -77,8 +77,9 @@ extension CommandSessions {
         let addresses: [[PeerAddress]]
         /// Devices that may keep something for the owner, reachable or not.
         let devices: [DeviceID]
-        /// What they are called.
+        /// What they are called, and the keys by which they prove to be themselves.
         let names: [DeviceID: String]
+        let keys: [DeviceID: Bytes32]
 
         private static let dialledMax = 32
 
@@ -92,6 +93,13 @@ extension CommandSessions {
             let counted = known.filter { $0.owner == keys.publisher.owner || book.friend($0.owner)?.isPaired == true }
             devices = counted.map(\.id)
             names = Dictionary(counted.map { ($0.id, $0.certificate.shownName) }) { first, _ in first }
+            self.keys = Dictionary(counted.map { ($0.id, $0.agreementKey) }) { first, _ in first }
+        }
+
+        /// Which of them a peer is; anybody can claim a device's id, and not its key.
+        func device(of peer: PeerIdentity) -> DeviceID? {
+            guard let device = peer.certificate?.device, keys[device] == peer.agreementKey else { return nil }
+            return device
         }
 
         /// Those of them that may have packs, by the ledger, but for these.
@@ -117,9 +125,12 @@ extension CommandSessions {
         return state
     }
 
-    /// A session with whoever answers at these addresses and keeps something for the owner, whose key gives the right to read it.
-    static func holder(at addresses: [PeerAddress], _ owner: OwnerKey, _ transport: PeerTransport) -> PeerConnection? {
-        guard let connection = try? transport.connect(to: addresses, peer: nil, token: nil) else { return nil }
+    /// A session with whoever answers at these addresses, has the key `peer` if one is given, and keeps something for the owner, whose key
+    /// gives the right to read it.
+    static func holder(
+        at addresses: [PeerAddress], peer: Bytes32? = nil, _ owner: OwnerKey, _ transport: PeerTransport
+    ) -> PeerConnection? {
+        guard let connection = try? transport.connect(to: addresses, peer: peer, token: nil) else { return nil }
         guard (try? vault(of: owner, at: connection)) != nil else {
             connection.close(.leaving)
             return nil

@@ -18,12 +18,13 @@ final class LocalSearch: Sendable {
     private let state = ConditionLock(State())
     private let discovery: Discovery
 
-    /// Begins to listen, and announces nothing. `log` takes lines for people.
-    init(_ own: DeviceID, log: @escaping @Sendable (String) -> Void) {
+    /// Begins to listen, to those `wanted` if given, and announces nothing. `log` takes lines for people.
+    init(_ own: DeviceID, wanted: Set<DeviceID>? = nil, log: @escaping @Sendable (String) -> Void) {
         let announcement = Announcement(id: own, port: 0, role: .publisher, freeBytes: 0, name: machineName())
         discovery = Discovery(announcement: announcement) { [state] event in
             switch event {
             case .appeared(let peer), .changed(let peer):
+                if let wanted, !wanted.contains(peer.id) { return }
                 let addresses = peer.addresses.map(\.peerAddress)
                 state.withLock { state in
                     guard state.addresses[peer.id] != nil || state.addresses.count < LocalSearch.nodesMax else { return }
@@ -60,6 +61,6 @@ final class LocalSearch: Sendable {
         return news ?? .nothing
     }
 
-    /// Where those of these nodes are that are announced now.
-    func found(_ ids: [DeviceID]) -> [[PeerAddress]] { state.read { state in ids.compactMap { state.addresses[$0] } } }
+    /// Where each is that is announced now.
+    var found: [DeviceID: [PeerAddress]] { state.read(\.addresses) }
 }

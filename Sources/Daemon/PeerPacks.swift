@@ -24,8 +24,10 @@ package final class PeerPacks: PackSource {
         var failures = 0
         /// Somebody was reached before: what is away now comes back, most likely.
         var wasReached = false
-        /// Those of whom there were sessions.
-        var reached: Set<DeviceID> = []
+        /// Those who are away were looked for on the local network.
+        var wasSearched = false
+        /// Who is away and may have packs, and when that was found out, in nanoseconds of the monotonic clock.
+        var away: (names: [String], time: UInt64)?
         var isClosed = false
 
         var mayDial: Bool { failures < (wasReached ? PeerPacks.repeatsMax : PeerPacks.attemptsMax) }
@@ -45,8 +47,12 @@ package final class PeerPacks: PackSource {
     private static let attemptsMax = 6
     private static let repeatsMax = 22
     private static let pauseSecondsMax = 10
-    /// After so many times in vain they are looked for on the local network as well.
+    /// After so many times in vain they are looked for on the local network as well,
     private static let searchAfter = 2
+    /// or for so long where others are there who do not have what is needed.
+    private static let searchSeconds = 3
+    /// For so long it is not asked again who is away.
+    private static let awayNanoseconds: UInt64 = 10_000_000_000
     /// What the command needs for all else, in bytes; two thirds of the rest are for parts of packs, each of 1 MiB.
     private static let otherBytes = 112 << 20
 
@@ -107,22 +113,64 @@ package final class PeerPacks: PackSource {
                 case .notFound where wasDialling && !progress.isStopping:
                     awaitDialled()
                     again = false
+                case .notFound where searchForAway(): again = false
                 default: throw absence(error)
                 }
             }
         }
     }
 
+    /// Those who may have packs and cannot be asked now.
+    private var away: [DeviceID] {
+        var asked = Set(reader.aliveLinks.compactMap { ($0 as? PeerConnection).flatMap { candidates.device(of: $0.peer) } })
+        if let peers = try? RunningNode.find(home)?.peers() { asked.formUnion(peers.filter(\.isOnline).map(\.id)) }
+        return candidates.holders(besides: asked, home)
+    }
+
     /// Why a pack came from nobody who is there.
     private func absence(_ error: ReplicationError) -> ArchiveError {
-        var asked = state.read(\.reached)
-        if let peers = try? RunningNode.find(home)?.peers() { asked.formUnion(peers.filter(\.isOnline).map(\.id)) }
-        let away = candidates.holders(besides: asked, home).map { candidates.names[$0] ?? $0.hex }.sorted()
-        guard error.code == .notFound, !away.isEmpty else { return ArchiveError(.damaged, "read from peers", error.description) }
+        let damaged = ArchiveError(.damaged, "read from peers", error.description)
+        guard error.code == .notFound else { return damaged }
+        let now = monotonicNanoseconds()
+        let known = state.read { state in state.away.flatMap { now - $0.time < PeerPacks.awayNanoseconds ? $0.names : nil } }
+        let names = known ?? away.map { candidates.names[$0] ?? $0.hex }.sorted()
+        if known == nil { state.withLock { $0.away = (names, now) } }
+        guard !names.isEmpty else { return damaged }
         return ArchiveError(
             .away, "read from peers",
-            "the peers that are reached do not have all of it; run it again when \(away.prefix(3).joined(separator: ", ")) can be"
+            "the peers that are reached do not have all of it; run it again when \(names.prefix(3).joined(separator: ", ")) can be"
                 + " reached too (`bakare-node peers`)")
+    }
+
+    /// Looks on the local network, once, for those who are away, and dials who is found. False if that was done before.
+    private func searchForAway() -> Bool {
+        let isFirst = state.withLock { state -> Bool in
+            guard !state.wasSearched, !state.isClosed, state.opened != nil else { return false }
+            state.wasSearched = true
+            state.dialling += 1
+            return true
+        }
+        guard isFirst else { return false }
+        defer { state.withLock { $0.dialling -= 1 } }
+        let wanted = Set(away)
+        guard !wanted.isEmpty, let local = beginSearch() else { return true }
+        for _ in 0..<PeerPacks.searchSeconds * 10 where !progress.isStopping {
+            if wanted.isSubset(of: local.found.keys) { break }
+            _ = state.wait(milliseconds: 100) { $0.isClosed ? true : nil }
+        }
+        let targets = local.found.filter { wanted.contains($0.key) }.sorted { $0.key < $1.key }
+        dial(targets.map { Target(addresses: $0.value, key: candidates.keys[$0.key]) })
+        return true
+    }
+
+    /// Nil if all is over.
+    private func beginSearch() -> LocalSearch? {
+        state.withLock { state in
+            guard !state.isClosed else { return nil }
+            let local = state.local ?? LocalSearch(device, wanted: Set(candidates.devices), log: log)
+            state.local = local
+            return local
+        }
     }
 
     private var isDialling: Bool { state.read { $0.dialling > 0 } }
@@ -159,7 +207,7 @@ package final class PeerPacks: PackSource {
         guard ControlLink.isUseful(home) else { return false }
         reader.add(ControlLink(home))
         state.withLock { state in
-            state.dialling = 0
+            state.dialling -= 1
             state.wasReached = true
         }
         return true
@@ -172,25 +220,37 @@ package final class PeerPacks: PackSource {
         for _ in 0..<pauseSeconds * 10 where !progress.isStopping {
             _ = state.wait(milliseconds: 100) { $0.isClosed ? true : nil }
         }
-        var all = candidates.addresses
+        var targets = candidates.addresses.map { Target(addresses: $0, key: nil) }
+        if failures > PeerPacks.searchAfter, let local = beginSearch() {
+            let found = local.found.sorted { $0.key < $1.key }
+            targets += found.map { Target(addresses: $0.value, key: candidates.keys[$0.key]) }
+        }
+        dial(targets)
+        state.withLock { $0.dialling -= 1 }
+    }
+
+    private struct Target {
+        let addresses: [PeerAddress]
+        /// Whose; nil for whoever is where somebody was last.
+        let key: Bytes32?
+    }
+
+    private func dial(_ targets: [Target]) {
         let opened = state.withLock { state -> CommandSessions.Opened? in
-            if let local = state.local { all += local.found(candidates.devices).filter { !all.contains($0) } }
-            state.dialling = all.count
             if state.isClosed { return nil }
-            if failures > PeerPacks.searchAfter, state.local == nil { state.local = LocalSearch(device, log: log) }
             if state.opened == nil {
                 // A key that nobody has seen and nobody certified: it takes no place in anybody's book of peers.
                 let setup = HandshakeSetup(key: NodeKey.generate(), certificate: nil, agent: "bakare-node")
                 state.opened = CommandSessions.Opened(setup, owner: owner.id)
             }
+            state.dialling += targets.count
             return state.opened
         }
-        for addresses in all {
-            let thread = opened.flatMap { opened in
-                WorkerThread(name: "dial") { [self] in
-                    ask(addresses, opened.transport)
-                    state.withLock { $0.dialling -= 1 }
-                }
+        guard let opened else { return }
+        for target in targets {
+            let thread = WorkerThread(name: "dial") { [self] in
+                ask(target, opened.transport)
+                state.withLock { $0.dialling -= 1 }
             }
             state.withLock { state in
                 if let thread { state.threads.append(thread) } else { state.dialling -= 1 }
@@ -198,11 +258,11 @@ package final class PeerPacks: PackSource {
         }
     }
 
-    private func ask(_ addresses: [PeerAddress], _ transport: PeerTransport) {
-        guard let connection = CommandSessions.holder(at: addresses, owner, transport) else { return }
+    private func ask(_ target: Target, _ transport: PeerTransport) {
+        guard let connection = CommandSessions.holder(at: target.addresses, peer: target.key, owner, transport) else { return }
         state.withLock { state in
             state.wasReached = true
-            if let device = connection.peer.certificate?.device { state.reached.insert(device) }
+            state.away = nil
             reader.add(connection)
         }
         log("reading from \(connection.peer.certificate?.shownName ?? "a peer") what is with peers only")

@@ -90,12 +90,12 @@ package final class PeerWitness: PackWitness {
     /// Whoever answers and keeps something for the owner; all are dialled at once.
     private func dialled(_ transport: PeerTransport) -> [Holder] {
         let found = ConditionLock<[Holder]>([])
-        let threads = candidates.addresses.compactMap { [owner] addresses in
+        let threads = candidates.addresses.compactMap { [owner, candidates] addresses in
             WorkerThread(name: "dial") {
                 guard let connection = CommandSessions.holder(at: addresses, owner, transport) else { return }
                 let certificate = connection.peer.certificate
                 let name = certificate?.shownName ?? addresses.first?.description ?? "a peer"
-                let holder = Holder(device: certificate?.device, name: name, link: connection)
+                let holder = Holder(device: candidates.device(of: connection.peer), name: name, link: connection)
                 found.withLock { found in
                     // One that was dialled at two of its addresses is one still.
                     if holder.device == nil || !found.contains(where: { $0.device == holder.device }) { found.append(holder) }

@@ -102,10 +102,10 @@ private struct RecoverySearch {
     mutating func ask(_ addresses: [PeerAddress]) {
         let shown = addresses.map(\.description).joined(separator: ", ")
         do {
-            // A second session with a peer would end the first.
-            if let link = links.first(where: { isAt($0, addresses) }) { return try note(link, addresses) }
             let connection = try transport.connect(to: addresses, peer: nil, token: nil)
-            guard met.insert(connection.peer.agreementKey).inserted else { return connection.close(.leaving) }
+            let isNew = met.insert(connection.peer.agreementKey).inserted
+            let earlier = links.firstIndex { $0.peer.agreementKey == connection.peer.agreementKey }
+            if !isNew, earlier == nil { return connection.close(.leaving) }
             let name = connection.peer.certificate?.shownName ?? shown
             let state: VaultState?
             do { state = try CommandSessions.vault(of: owner, at: connection) } catch {
@@ -117,9 +117,15 @@ private struct RecoverySearch {
                 report.unused.append("\(name) keeps nothing for this owner")
                 return connection.close(.leaving)
             }
-            log("\(name) keeps \(describeCount(Int(clamping: state.snapshots), "snapshot")) for this owner")
-            report.peers.append(name)
-            links.append(connection)
+            if let earlier {
+                // The peer keeps to the later session.
+                links[earlier].close(.leaving)
+                links[earlier] = connection
+            } else {
+                log("\(name) keeps \(describeCount(Int(clamping: state.snapshots), "snapshot")) for this owner")
+                report.peers.append(name)
+                links.append(connection)
+            }
             try note(connection, addresses)
         } catch {
             let failure = error as? PeerProtocolError
@@ -161,11 +167,6 @@ private struct RecoverySearch {
         // A cache: without it, `status` knows less until `start` runs.
         try? home.disk.makeDirectories(home.ledgerDirectory)
         try? table.write(home.disk, directory: home.ledgerDirectory)
-    }
-
-    /// Whether it was reached at one of these addresses.
-    private func isAt(_ link: PeerConnection, _ addresses: [PeerAddress]) -> Bool {
-        useful.contains { $0.key == link.peer.agreementKey && $0.addresses.contains(where: addresses.contains) }
     }
 
     /// Notes where one is that keeps something.

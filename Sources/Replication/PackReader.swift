@@ -76,6 +76,9 @@ package final class PackReader: Sendable {
 
     package var alivePeers: Int { state.read { state in state.peers.count { $0.isAlive } } }
 
+    /// Those that can be asked now.
+    package var aliveLinks: [any PeerLink] { state.read { state in state.peers.filter(\.isAlive).map(\.link) } }
+
     /// The order in which packs are going to be read.
     package func expect(_ packs: [PackID]) {
         state.withLock { state in

@@ -177,9 +177,10 @@ import Testing
         let path = scratch.path("source")
         let source = try scratch.makeFolder("source")
         try source.write("a", random.bytes(17_000_000))
-        let me = try RunningNode(mine)
-        for keeper in keepers { try pair(mine, keeper) }
+        // Who joins knows where the others are.
         let nodes = try keepers.map { try RunningNode($0) }
+        for keeper in keepers { try pair(keeper, mine) }
+        let me = try RunningNode(mine)
         try wait("they meet") { try online(mine).count == 2 }
         try mine.expect(0, ["backup", "--wait", path], timeoutSeconds: 300)
         try wait("the data is let go of", seconds: 120) { try status(mine, "packs_with_peers_only") >= 1 }
