@@ -34,7 +34,12 @@ struct Coordinator {
     mutating func run() -> Int32 {
         runSeeds()
         summary()
-        if options.shrinks { for failure in failures.prefix(3) { shrink(failure.seed, failure.checker) } }
+        requireStates()
+        if options.shrinks {
+            for failure in failures.prefix(3) where failure.checker != Coordinator.unreached {
+                shrink(failure.seed, failure.checker)
+            }
+        }
         writeLine("\(passed) passed, \(failures.count) failed")
         return failures.isEmpty ? 0 : 1
     }
@@ -141,7 +146,7 @@ struct Coordinator {
         let lines = String(decoding: child.bytes, as: UTF8.self).split(separator: "\n").map(String.init)
         if options.isTraced { for line in lines where Report(line: line) == nil { writeLine(line) } }
         guard let report = lines.lazy.compactMap({ Report(line: $0) }).first else {
-            return fail(child.seed, "runs to its end", lines.last ?? "the process ended with \(status)")
+            return fail(child.seed, Coordinator.endless, lines.last ?? "the process ended with \(status)")
         }
         nodeDays += report.nodeDays
         for (kind, number) in report.counts { counts[kind, default: 0] += number }
@@ -204,6 +209,26 @@ struct Coordinator {
         writeLine(progress)
     }
 
+    /// What so many seeds of all sizes reach, unless it cannot be reached any more: then what is checked of it is worth nothing.
+    private mutating func requireStates() {
+        guard options.size == nil, options.pace == nil, passed + failures.count >= Coordinator.manySeeds else { return }
+        for state in Coordinator.states where counts[state] == nil {
+            failures.append((options.first, Coordinator.unreached, state))
+            writeLine("FAILED: nothing of so many seeds came to: \(state)")
+        }
+    }
+
+    private static let unreached = "every state is reached"
+    private static let manySeeds = 1000
+    private static let states = [
+        "suspended in a command", "suspended while it served", "paired again", "recovered", "discovered", "restored in part",
+        "restored whole", "done: unpair", "done: block", "backed up a set of its own", "compared agreements",
+        "checked for garbage",
+        "compared books of those who have parted", "checked what was acknowledged", "looked for what is forgotten",
+        "snapshots beyond help", "spent: waited for a slow disk", "network: another version, refused with that reason",
+        "network: one-way cut", "network: duplicate", "network: reordering", "network: truncation", "network: flipped bit",
+    ]
+
     // MARK: Shrinking
 
     /// Leaves out acts of the plan, in ever smaller groups, as long as the same checker still finds something.
@@ -232,20 +257,30 @@ struct Coordinator {
 
     private func fails(_ seed: UInt64, _ checker: String, without: Set<Int>) -> Bool {
         guard let child = start(seed, without: without) else { return false }
-        _ = fcntl(child.output, F_SETFL, 0)
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {
             let count = Glibc.read(child.output, &buffer, buffer.count)
-            guard count > 0 else { break }
-            bytes += buffer[..<count]
+            if count > 0 {
+                bytes += buffer[..<count]
+            } else if count < 0, errno == EAGAIN {
+                if ContinuousClock.now - child.began > .seconds(Coordinator.seedSecondsMax) { kill(child.process, SIGKILL) }
+                usleep(2000)
+            } else {
+                break
+            }
         }
         close(child.output)
         var status: Int32 = 0
         waitpid(child.process, &status, 0)
-        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
-        return lines.contains { Report(line: String($0))?.checker == checker }
+        let report = String(decoding: bytes, as: UTF8.self).split(separator: "\n").lazy.compactMap { Report(line: String($0)) }
+            .first
+        guard let report else { return checker == Coordinator.endless }
+        return report.checker == checker
     }
+
+    /// Of seeds whose process trapped, hung, or came to no end.
+    private static let endless = "runs to its end"
 }
 
 extension rusage {

@@ -13,7 +13,12 @@
         private static let seedsMax: UInt64 = 200
         private static func size(_ mutant: Mutant) -> (machines: Int, days: Int) {
             // With peers, what is damaged comes from them.
-            mutant == .skipParity ? (1, 20) : (4, 8)
+            switch mutant {
+            case .skipParity: (1, 20)
+            // Versions and blocks come seldom.
+            case .takeAnyVersion, .welcomeTheBlocked: (6, 12)
+            default: (4, 8)
+            }
         }
 
         /// The checkers that may find it, as what is lost shows here or there.
@@ -30,6 +35,11 @@
             case .trustSizes: ["what is restored is what was backed up"]
             case .skipParity: ["starts again", "commands work", "a damaged machine is mended", "a sweep works"] + lost
             case .lopsidedNegotiation: ["both sides of an agreement say the same"]
+            case .forgetPage: lost + ["a sweep works", "commands work"]
+            case .keepGarbage: ["no garbage stays"]
+            case .fewerReplicas: ["everything is protected again"]
+            case .welcomeTheBlocked: ["whoever was sent away has no session"]
+            case .takeAnyVersion: ["another version is refused"]
             case .recoverLess: ["with the owner key alone everything comes back", "an empty machine recovers"]
             }
         }

@@ -13,7 +13,7 @@ extension ArchiveStore {
     func replaceList(of old: SnapshotRecord, with packs: [PackID], like other: SnapshotID? = nil) throws -> CommitOutcome {
         var record = old
         record.pages = try extend([], with: packs)
-        record.revision += 1
+        record.raiseRevision()
         record.certificate = identity.certificate
         signSnapshot(&record, with: identity.node)
         let sharing = other.map { [$0, old.id] } ?? [old.id]
@@ -152,5 +152,18 @@ extension ArchiveStore {
         }
         _ = try result.get()
         return try header.withUnsafeBytes { try PackFrame.kind(ofHeader: $0) }
+    }
+}
+
+extension SnapshotRecord {
+    private static let revisionStepMax: UInt64 = 1 << 20
+
+    /// Gives a new list of packs its number: above the last one's, and one that no other list has. A peer may have got a list that a power
+    /// cut took from this device; the next one made here is not to pass for the same.
+    fileprivate mutating func raiseRevision() {
+        var random = RandomNumbers()
+        let step = UInt64.random(in: 1...SnapshotRecord.revisionStepMax, using: &random)
+        let (raised, isBeyond) = revision.addingReportingOverflow(step)
+        revision = isBeyond ? .max : raised
     }
 }

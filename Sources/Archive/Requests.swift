@@ -197,6 +197,8 @@ package struct RestoreReport: Sendable {
     /// Content that had to be written; what was already right in place is not counted.
     package var writtenBytes = 0
     package var unchangedFiles = 0
+    /// Left as they are there, as the user wished; counted nowhere else.
+    package var keptFiles = 0
     package var deleted = 0
     package var errors: [FileProblem] = []
     package var seconds = 0.0

@@ -19,7 +19,10 @@ struct RestorePlace {
         let folder = try parent.open()
         var existing = parent.isNew ? nil : try status(of: entry.name, in: folder)
         if let found = existing, found.type != .directory {
-            guard run.mayReplace(found, by: entry) else { return nil }
+            guard run.mayReplace(found, by: entry) else {
+                run.countKept()
+                return nil
+            }
             if run.request.dryRun { return missing(metadata, in: parent) }
             try HostFilesError.of { () throws(HostFilesError) in try folder.remove(entry.name) }
             existing = nil

@@ -40,6 +40,7 @@ final class RestoreRun: Sendable {
     let bytes = Atomic<Int>(0)
     let writtenBytes = Atomic<Int>(0)
     let unchangedFiles = Atomic<Int>(0)
+    let keptFiles = Atomic<Int>(0)
     let deleted = Atomic<Int>(0)
     private let problems: ProblemLog
     private let failure = Mutex<ArchiveError?>(nil)
@@ -92,7 +93,13 @@ final class RestoreRun: Sendable {
         }
     }
 
-    /// Counts an entry (not a folder) that is now as the snapshot has it, or stays as the user wished.
+    /// Counts an entry that stays as it is there, as the user wished; of a folder whose place something else has, all of it is one.
+    func countKept() {
+        keptFiles.add(1, ordering: .relaxed)
+        progress.files.add(1, ordering: .relaxed)
+    }
+
+    /// Counts an entry (not a folder) that is now as the snapshot has it.
     func count(_ entry: TreeEntry, unchanged: Bool) {
         files.add(1, ordering: .relaxed)
         if unchanged { unchangedFiles.add(1, ordering: .relaxed) }
@@ -120,6 +127,7 @@ final class RestoreRun: Sendable {
         report.bytes = bytes.load(ordering: .relaxed)
         report.writtenBytes = writtenBytes.load(ordering: .relaxed)
         report.unchangedFiles = unchangedFiles.load(ordering: .relaxed)
+        report.keptFiles = keptFiles.load(ordering: .relaxed)
         report.deleted = deleted.load(ordering: .relaxed)
         report.errors = problems.listed.sorted { ($0.path, $0.operation) < ($1.path, $1.operation) }
         report.seconds = seconds

@@ -108,7 +108,7 @@ extension RestoreWorker {
             return false
         }
         if case .keep = try decide(entry, in: directory) {
-            run.count(entry, unchanged: true)
+            run.countKept()
             return true
         }
         let folder = try directory.open()

@@ -6,7 +6,7 @@ extension RestoreWorker {
     func restoreFile(_ entry: TreeEntry, in directory: RestoreDirectory) throws(RestoreFailure) {
         let content = try RestoreContent(entry)
         switch try decide(entry, in: directory) {
-        case .keep: return run.count(entry, unchanged: true)
+        case .keep: return run.countKept()
         case .build: break
         case .compare:
             let folder = try directory.open()

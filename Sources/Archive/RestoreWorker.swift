@@ -93,7 +93,7 @@ final class RestoreWorker {
     func restoreAlone(_ entry: TreeEntry, in directory: RestoreDirectory) throws(RestoreFailure) {
         if entry.type == .file { return try restoreFile(entry, in: directory) }
         switch try decide(entry, in: directory) {
-        case .keep: run.count(entry, unchanged: true)
+        case .keep: run.countKept()
         case .compare(let status): try restoreSpecial(entry, in: directory, status)
         case .build: try restoreSpecial(entry, in: directory, nil)
         }

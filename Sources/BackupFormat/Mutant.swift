@@ -42,6 +42,16 @@
         case recoverLess
         /// A sweep that rewrites packs takes the old ones off the lists, and does not put the new ones there.
         case loseMovedChunks
+        /// A page of a committed snapshot's list is not counted as referenced.
+        case forgetPage
+        /// A sweep leaves one thing where it is that nobody needs.
+        case keepGarbage
+        /// One peer fewer is taken than replicas are wanted, but for the last.
+        case fewerReplicas
+        /// Whoever was blocked is let in.
+        case welcomeTheBlocked
+        /// A peer may speak any version of the protocol.
+        case takeAnyVersion
 
         package var isOn: Bool { Mutant.chosen == self }
 

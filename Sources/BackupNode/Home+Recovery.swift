@@ -34,6 +34,7 @@ extension Home {
             throw NodeError(.home, "recover", "\(error)", path: directory)
         }
         guard vaults.isEmpty || vaults.contains(owner.id) else {
+            try requireUsed("recover")
             throw NodeError(
                 .key, "recover",
                 "this key is well-formed, but the vault here is of another owner; name another folder with --home",
@@ -41,7 +42,10 @@ extension Home {
         }
         var made: (keys: HomeKeys, before: Before)?
         if hasKeys {
-            try HomeKeys.putBack(owner, in: self)
+            do throws(NodeError) { try HomeKeys.putBack(owner, in: self) } catch {
+                if error.code == .key { try requireUsed("recover") }
+                throw error
+            }
         } else {
             let new = HomeKeys.make(owner: owner, name: host, now: now)
             made = (new, look())
@@ -55,6 +59,31 @@ extension Home {
         // Another process may have been first.
         let isMade = made?.keys.identity.key.id == keys.identity.key.id
         return Recovered(keys: keys, hasVault: vaults.contains(owner.id), before: isMade ? made?.before : nil)
+    }
+
+    /// Throws what is mistyped in a recovery key's text.
+    package static func requireRecoveryText(_ text: String) throws(NodeError) {
+        do { _ = try OwnerKey(recoveryText: text) } catch { throw NodeError(.key, "check the recovery key", "\(error)") }
+    }
+
+    /// Throws what to do where the home is of no use to anybody: any command makes one, also on a machine that is to get another's keys.
+    package func requireUsed(_ operation: String) throws(NodeError) {
+        guard isUnused else { return }
+        throw NodeError(
+            .home, operation, "an earlier command made a home here, which was never used: remove the folder, and run this again",
+            path: directory)
+    }
+
+    /// No backup, and no peer.
+    private var isUnused: Bool {
+        guard !mayBeThere(peersDirectory), let owners = try? Vault.owners(disk: disk, directory: vaultDirectory) else {
+            return false
+        }
+        return owners.allSatisfy { owner in
+            let vault = try? Vault(disk: disk, directory: vaultDirectory, owner: owner, create: false)
+            guard let usage = try? vault?.usage() else { return false }
+            return usage.snapshots == 0 && usage.packs == 0 && usage.stubs == 0
+        }
     }
 
     private func look() -> Before {

@@ -56,7 +56,9 @@ extension Node {
         for attempt in 0... {
             let search = try nameSearch(now: now, progress, problem: problem)
             guard !search.snapshots.isEmpty else {
-                throw NodeError(.failed, "find", "there are no snapshots yet; make one with `backup`")
+                throw NodeError(
+                    .failed, "find",
+                    "there are no snapshots yet; make one with `backup`, or bring those of a lost machine back with `recover`")
             }
             do {
                 let matches = try search.run(request.query, request.filter, limit: request.limit) { progress.isStopping }

@@ -91,6 +91,7 @@ extension RestoreReport {
         .object([
             member("files", .int(files)), member("dirs", .int(directories)), member("bytes", .int(bytes)),
             member("written_bytes", .int(writtenBytes)), member("unchanged_files", .int(unchangedFiles)),
+            member("kept_files", .int(keptFiles)),
             member("deleted", .int(deleted)), member("errors", .array(errors.map(\.json))), member("seconds", .number(seconds)),
         ])
     }

@@ -36,7 +36,9 @@ package func resolveSnapshot(
 ) throws(NodeError) -> SnapshotSummary {
     let newestFirst = newestFirst(snapshots, now: now)
     guard let newest = newestFirst.first else {
-        throw NodeError(.failed, "snapshot \(name)", "there are no snapshots yet; make one with `backup`")
+        throw NodeError(
+            .failed, "snapshot \(name)",
+            "there are no snapshots yet; make one with `backup`, or bring those of a lost machine back with `recover`")
     }
     if name == "latest" { return newest }
     if name.hasPrefix("latest~") {

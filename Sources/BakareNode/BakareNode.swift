@@ -20,6 +20,11 @@ enum Program {
             finish(.failed)
         }
         let arguments = hoistGlobalOptions(rawArguments())
+        if arguments.dropFirst().contains(""), arguments.first != "find" {
+            Standard.error.line(
+                "bakare-node: an argument is empty, as where a variable of the shell is not set; leave it out, or name a path")
+            finish(.usage)
+        }
         if let message = unknownCommand(arguments[...], in: Bakare.self) {
             Standard.error.line("bakare-node: \(readable(message))")
             finish(.usage)

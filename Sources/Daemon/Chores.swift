@@ -9,8 +9,6 @@ package struct Chores: Sendable {
     private let core: DaemonCore
 
     fileprivate static let daySeconds: Int64 = 86_400
-    /// What is kept for somebody who has left stays for so long: they may come back, or recover.
-    static let leavingGraceSeconds: Int64 = 30 * daySeconds
 
     package init(_ core: DaemonCore) { self.core = core }
 
@@ -37,7 +35,7 @@ package struct Chores: Sendable {
         let (book, now) = (core.state.read { $0.roster.book }, core.now)
         for owner in (try? core.service.owners()) ?? [] where owner != core.owner && !core.isStopping {
             do {
-                if let left = book.friend(owner)?.unpairedAt, now - left > Chores.leavingGraceSeconds {
+                if let left = book.friend(owner)?.unpairedAt, now - left > core.pace.leavingGraceSeconds {
                     try core.service.remove(owner)
                     core.log("removed what was kept for \(book.friend(owner)?.name ?? owner.hex), who left")
                 } else {

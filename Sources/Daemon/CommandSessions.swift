@@ -117,9 +117,13 @@ extension CommandSessions {
 
     /// What a node that was just dialled says of the vault of the owner, whose key gives the right to read it; nil if it keeps none. Waits for
     /// half a minute, since it may be anybody, and others wait to be asked.
-    static func vault(of owner: OwnerKey, at connection: PeerConnection) throws(PeerProtocolError) -> VaultState? {
+    static func vault(
+        of owner: OwnerKey, at connection: PeerConnection, isStopping: () -> Bool = { false }
+    ) throws(PeerProtocolError) -> VaultState? {
         let recover = Recover(owner: owner.id, signature: owner.signRecovery(handshakeHash: connection.handshakeHash))
-        guard case .vault(let state) = try connection.request(.recover(recover), within: 30).answer, state.exists else {
+        guard case .vault(let state) = try connection.request(.recover(recover), within: 30, isStopping: isStopping).answer,
+            state.exists
+        else {
             return nil
         }
         return state

@@ -35,6 +35,8 @@ package struct DaemonPace: Sendable {
     package var roundMilliseconds = 600_000
     /// After something went wrong with a peer.
     package var retryMilliseconds = 30_000
+    /// What is kept for somebody who has left stays for so long: they may come back, or recover.
+    package var leavingGraceSeconds: Int64 = 30 * 86_400
 
     package init() {}
 }

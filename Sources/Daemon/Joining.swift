@@ -26,6 +26,7 @@ extension Home {
             keys = try open(host: host, now: now).keys
         } else {
             guard !exists else {
+                try requireUsed("join")
                 throw NodeError(
                     .home, "join", "this invitation makes a new device, and there is a home already; name another with --home",
                     path: directory)

@@ -44,7 +44,7 @@ extension Home {
         return try CommandSessions.during(setup, owner: owner.id) { transport throws(NodeError) in
             var search = RecoverySearch(
                 home: self, keys: keys, owner: owner, transport: transport, discovers: discovers, log: log)
-            for address in addresses { search.ask([address]) }
+            for address in addresses { search.ask([address], progress) }
             try search.discover(seconds: Home.discoverySeconds, progress)
             try search.askAgain(progress)
             guard !search.links.isEmpty else {
@@ -99,7 +99,7 @@ private struct RecoverySearch {
     }
 
     /// Asks whoever is there; notes why not if nothing comes of it.
-    mutating func ask(_ addresses: [PeerAddress]) {
+    mutating func ask(_ addresses: [PeerAddress], _ progress: Progress) {
         let shown = addresses.map(\.description).joined(separator: ", ")
         do {
             let connection = try transport.connect(to: addresses, peer: nil, token: nil)
@@ -108,7 +108,7 @@ private struct RecoverySearch {
             if !isNew, earlier == nil { return connection.close(.leaving) }
             let name = connection.peer.certificate?.shownName ?? shown
             let state: VaultState?
-            do { state = try CommandSessions.vault(of: owner, at: connection) } catch {
+            do { state = try CommandSessions.vault(of: owner, at: connection) { progress.isStopping } } catch {
                 met.remove(connection.peer.agreementKey)
                 unreached.append((addresses, "\(name): \(error)"))
                 return connection.close(.leaving)
@@ -144,7 +144,7 @@ private struct RecoverySearch {
         unreached = []
         for (addresses, _) in again {
             if progress.isStopping { throw NodeError(.interrupted, "recover", "interrupted") }
-            ask(addresses)
+            ask(addresses, progress)
         }
     }
 
@@ -192,7 +192,7 @@ private struct RecoverySearch {
         for _ in 0..<(seconds * 10) {
             if progress.isStopping { throw NodeError(.interrupted, "recover", "interrupted") }
             switch local.next() {
-            case .found(let addresses): ask(addresses)
+            case .found(let addresses): ask(addresses, progress)
             case .nothing: continue
             case .unavailable: return
             }
@@ -216,7 +216,8 @@ private struct RecoverySearch {
             do throws(ReplicationError) {
                 guard !links.isEmpty else { throw ReplicationError(.cutOff, "no peer is reached any more") }
                 let download = try SnapshotDownload(
-                    into: vault, from: links, progress: replication, isRightStub: bringsData ? nil : isRightStub
+                    into: vault, from: links, progress: replication, isRightStub: bringsData ? nil : isRightStub,
+                    replacesStubs: bringsData
                 ).run()
                 report.incomplete = download.incomplete
                 report.receivedBytes = replication.bytesReceived
@@ -259,7 +260,7 @@ private struct RecoverySearch {
             if progress.isStopping { throw NodeError(.interrupted, "recover", "interrupted; run it again to go on") }
             _ = pause.wait(milliseconds: 100) { _ -> Void? in nil }
         }
-        for (_, addresses) in useful { ask(addresses) }
+        for (_, addresses) in useful { ask(addresses, progress) }
         // They may have other addresses by now.
         if links.isEmpty { try discover(seconds: RecoverySearch.searchSeconds, progress) }
     }

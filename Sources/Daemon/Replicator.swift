@@ -212,8 +212,11 @@ struct Replicator {
             of: core.vault, at: session.connection, progress: progress, relay: core.relay(besides: session, progress))
         var random = RandomNumbers()
         let new = held.keys.filter { before.snapshots[$0] != held[$0] }.sorted()
+        // A later list may name what was lacking, too.
+        let isRevised = lacking.snapshots.contains { id, revision in held[id].map { $0 != revision } ?? false }
         let due =
-            lacking.isDue(now: now) ? .whole : Proof.due(before: before, after: after, generation: generation, now: now)
+            isRevised || lacking.isDue(now: now)
+            ? .whole : Proof.due(before: before, after: after, generation: generation, now: now)
         if due == .none { return }
         if due == .sample, try showsSample(new.filter { lacking.snapshots[$0] != held[$0] }, check, device, read) {
             let proven = after.snapshots

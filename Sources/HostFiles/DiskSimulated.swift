@@ -12,7 +12,7 @@ package final class SimulatedDisk: Disk {
         package var crashAtOperation: Int?
         /// The operation from which on everything that needs space fails.
         package var fullFromOperation: Int?
-        /// File bytes that fit.
+        /// File bytes that fit; with no room left no name fits either.
         package var capacityBytes: Int?
         /// One in so many operations fails, for no reason that lasts.
         package var errorOneIn: Int?
@@ -98,6 +98,7 @@ package final class SimulatedDisk: Disk {
             state.setBytes(of: node, bytes)
             state.nodes[node].durableBytes = bytes
             state.nodes[node].pending = []
+            state.nodes[node].hasLostWrites = false
             state.damages += 1
         }
     }

@@ -21,6 +21,7 @@ extension SimulatedDiskState {
             for write in nodes[index].pending { SimulatedDiskState.tear(write, &random, &nodes[index].durableBytes) }
             nodes[index].bytes = nodes[index].durableBytes
             nodes[index].pending = []
+            nodes[index].hasLostWrites = false
             nodes[index].handles = 0
             nodes[index].nameCount = 0
         }

@@ -8,6 +8,8 @@ struct SimulatedDiskState: Sendable {
         var bytes: [UInt8] = []
         var durableBytes: [UInt8] = []
         var pending: [Write] = []
+        /// A sync failed: what had been written until then is in the cache alone, and no later sync takes it to the device.
+        var hasLostWrites = false
         var entries: [RawPath: Int] = [:] {
             didSet { names = nil }
         }
@@ -188,6 +190,7 @@ struct SimulatedDiskState: Sendable {
 
     mutating func add(_ path: RawPath, isDirectory: Bool, _ what: String) throws(HostFilesError) -> Int {
         try begin(what, path, needsSpace: true)
+        if freeBytes == 0 { throw HostFilesError(.noSpace, what, path: path) }
         let place = try place(path, what)
         guard nodes[place.directory].entries[place.name] == nil else { throw HostFilesError(.exists, what, path: path) }
         nodes.append(Node(isDirectory: isDirectory, modifiedSeconds: now))
@@ -315,8 +318,18 @@ struct SimulatedDiskState: Sendable {
     }
 
     mutating func sync(_ node: Int, _ path: RawPath) throws(HostFilesError) {
-        try begin("sync", path)
-        nodes[node].durableBytes = nodes[node].bytes
+        do { try begin("sync", path) } catch {
+            if !hasCrashed, !nodes[node].pending.isEmpty {
+                nodes[node].pending = []
+                nodes[node].hasLostWrites = true
+            }
+            throw error
+        }
+        if nodes[node].hasLostWrites {
+            for write in nodes[node].pending { SimulatedDiskState.apply(write, to: &nodes[node].durableBytes) }
+        } else {
+            nodes[node].durableBytes = nodes[node].bytes
+        }
         nodes[node].pending = []
     }
 

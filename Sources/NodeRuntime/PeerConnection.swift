@@ -34,18 +34,18 @@ package final class PeerConnection: PeerChannel {
     /// Why the session is over; nil while it is not.
     package var ended: PeerProtocolError? { driver.outbox.ended }
 
-    /// Asks, and waits for the answer, or for so many seconds: then it throws `silent`. Not from an event loop, nor from any thread that
-    /// others wait for.
+    /// Asks, and waits for the answer, or for so many seconds, or until it is to stop: then it throws `silent`. Not from an event loop, nor
+    /// from any thread that others wait for.
     package func request(
-        _ request: Request, bulk: ArraySlice<UInt8> = [], within seconds: Int? = nil
+        _ request: Request, bulk: ArraySlice<UInt8> = [], within seconds: Int? = nil, isStopping: () -> Bool = { false }
     ) throws(PeerProtocolError) -> PeerReply {
         let reply = ConditionLock<Result<PeerReply, PeerProtocolError>?>(nil)
         try submit(request, bulk: bulk) { result in reply.withLock { $0 = result } }
         guard let seconds else { return try reply.wait { $0 }.get() }
-        guard let result = reply.wait(milliseconds: seconds * 1000, for: { $0 }) else {
-            throw PeerProtocolError(.silent, "no answer within \(seconds) s")
+        for _ in 0..<seconds * 10 where !isStopping() {
+            if let result = reply.wait(milliseconds: 100, for: { $0 }) { return try result.get() }
         }
-        return try result.get()
+        throw PeerProtocolError(.silent, "no answer within \(seconds) s")
     }
 
     /// Asks, and goes on when the request has its place in the queue. `then` is called once, with the answer or the reason why none

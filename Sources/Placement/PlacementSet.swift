@@ -51,6 +51,9 @@ package func keepers(
 
 /// The same of candidates in the publisher's order.
 private func keepers(wantedBytes: UInt64, replicas: Int, able: [Candidate], damaged: Set<DeviceID>) -> [DeviceID] {
+    #if MUTANTS
+        let replicas = Mutant.fewerReplicas.isOn ? max(1, replicas - 1) : replicas
+    #endif
     func choose(_ candidates: [Candidate]) -> [DeviceID] {
         Array(placementSet(wantedBytes: wantedBytes, replicas: replicas, ranked: candidates).prefix(replicas))
     }

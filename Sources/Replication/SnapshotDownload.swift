@@ -20,13 +20,16 @@ package struct SnapshotDownload: Sendable {
     private let links: [any PeerLink]
     private let progress: ReplicationProgress
     private let isRightStub: (@Sendable (PackStub) -> Bool)?
+    private let replacesStubs: Bool
 
-    /// With `isRightStub`, packs of data are left where they are, and stubs of them brought: it tells whether one is this owner's.
+    /// With `isRightStub`, packs of data are left where they are, and stubs of them brought: it tells whether one is this owner's. With
+    /// `replacesStubs`, packs of which there are stubs here are brought too.
     package init(
         into vault: Vault, from links: [any PeerLink], progress: ReplicationProgress = ReplicationProgress(),
-        isRightStub: (@Sendable (PackStub) -> Bool)? = nil
+        isRightStub: (@Sendable (PackStub) -> Bool)? = nil, replacesStubs: Bool = false
     ) {
         self.isRightStub = isRightStub
+        self.replacesStubs = replacesStubs
         self.vault = vault
         self.links = links
         self.progress = progress
@@ -106,7 +109,7 @@ package struct SnapshotDownload: Sendable {
             let wasThere: Bool
             do {
                 wasThere = (try? vault.snapshotRecord(record.id)) == record
-                outcome = try vault.commit(record: bytes, basedOn: [], stubs: .any)
+                outcome = try vault.commit(record: bytes, basedOn: [], stubs: replacesStubs ? .none : .any)
             } catch { throw ReplicationError(error) }
             switch outcome {
             case .committed:
@@ -155,7 +158,10 @@ package struct SnapshotDownload: Sendable {
         do {
             for entry in record.pages where !wholePages.contains(entry.id) {
                 let before = missing.count
-                for pack in try page(entry.id).packs where !(try vault.knows(pack)) { missing.append(pack) }
+                for pack in try page(entry.id).packs {
+                    let isHere = replacesStubs ? try vault.contains(pack) : try vault.knows(pack)
+                    if !isHere { missing.append(pack) }
+                }
                 if missing.count == before { wholePages.insert(entry.id) }
             }
         } catch let error as ReplicationError { throw error } catch { throw ReplicationError(.local, "\(error)") }

@@ -77,6 +77,9 @@ extension Vault {
     }
 
     private func trash(_ garbage: [Stored], _ references: inout VaultReferences, _ report: inout SweepReport) throws(VaultError) {
+        #if MUTANTS
+            let garbage = Mutant.keepGarbage.isOn ? Array(garbage.dropLast()) : garbage
+        #endif
         let generation = try newGeneration()
         let folder = trashFolder(generation)
         var moved: [Stored] = []

@@ -73,6 +73,13 @@ struct VaultReferences {
         #if MUTANTS
             if Mutant.forgetReference.isOn, packs.count > 1 { packs.removeLast() }
         #endif
+        #if MUTANTS
+            if Mutant.forgetPage.isOn, let page = needed.max() {
+                pages = needed.subtracting([page])
+                absent = missing
+                return
+            }
+        #endif
         pages = needed
         absent = missing
     }

@@ -186,7 +186,7 @@ private struct DamageBench {
         bench.expectHits(asked, of: bench.ownKinds)
     }
 
-    @Test("a ledger that is gone, empty, or full of noise is made anew")
+    @Test("a ledger that is gone, empty, cut at any length, or full of noise is made anew")
     func ledgerGone() throws {
         var random = Randomness.forTest("Damage.ledgerGone")
         var bench = try DamageBench(&random)
@@ -204,8 +204,12 @@ private struct DamageBench {
             try bench.damage(name) { $0 = Data() }
             #expect(try bench.faults() == [], "\(name) emptied")
             try bench.copy.putBack()
+            let length = random.below(content.count)
+            try bench.damage(name) { $0 = $0.prefix(length) }
+            #expect(try bench.faults() == [], "\(name) cut to \(length) of \(content.count) bytes")
+            try bench.copy.putBack()
         }
-        #expect(bench.hits == ["ledger": 2 * names.count])
+        #expect(bench.hits == ["ledger": 3 * names.count])
         // A backup without a ledger finds what the vault has.
         try FileManager.default.removeItem(atPath: bench.home.path + "/ledger")
         let report = try bench.home.succeed("backup", "--json", bench.scratch.path("source")).object()

@@ -76,6 +76,11 @@ private let isAble: Bool = {
         let outcome = try simulate("--seeds", "24", "--first", "\(first)", "--size", "3,6", "--workers", "2", "--no-shrink")
         #expect(outcome.code == 0, "\(outcome.text)")
         #expect(outcome.lastLine == "24 passed, 0 failed")
+        // And as they come: of any size and length, as many as there is time for.
+        print("fresh seeds: Simulations/run --seeds 60 --first \(first)")
+        let mixed = try simulate(
+            "--seeds", "60", "--first", "\(first)", "--workers", "2", "--seconds", "60", "--no-shrink")
+        #expect(mixed.code == 0 && mixed.lastLine.hasSuffix(" passed, 0 failed"), "\(mixed.text)")
     }
 
     @Test("calm lives of months are lived to their end, and a run says what it did and what that cost")

@@ -10,7 +10,7 @@ internal import Vault
 
 /// What must be true once everything works again, within a bound.
 extension Swarm {
-    /// Nothing goes wrong any more, and what lies is honest; whoever lost a disk recovers.
+    /// Nothing goes wrong any more, but that what lies goes on lying; whoever lost a disk recovers.
     func healAll() {
         isHealing = true
         turns.note("all heals")
@@ -19,6 +19,9 @@ extension Swarm {
         network.otherVersions = []
         for machine in machines {
             machine.slownessNanoseconds = 0
+            machine.forgetSuspension()
+            // Whoever uses it empties the trash.
+            machine.configuration.trashDays = 0
             if machine.isSuspended { machine.resume() }
             machine.disk.faults = SimulatedDisk.Faults()
             if !machine.disk.hasPower { machine.crash() }
@@ -39,6 +42,10 @@ extension Swarm {
         for machine in machines where empty.contains(machine.index) { violated("an empty machine recovers", machine.name) }
         turns.sleep(until: turns.now + 3600 * Swarm.second)
         for machine in machines where damagedAt[machine.index] != nil && !hidesLosses(machine) { mend(machine) }
+        for machine in machines where !machine.isUp {
+            boot(machine)
+            if !machine.isUp { violated("starts again", "\(machine.name) does not start, now that it is mended") }
+        }
     }
 
     private func hidesLosses(_ machine: Machine) -> Bool { machine.isLiar && plan.lies == .keepsUpAppearances }
@@ -166,6 +173,7 @@ extension Swarm {
         for machine in machines where violation == nil { checkSnapshots(machine) }
         for machine in machines where violation == nil { checkNames(machine) }
         for machine in machines where violation == nil { checkNonces(machine) }
+        if violation == nil { sweepAll() }
         for machine in machines where violation == nil { checkGarbage(machine) }
         if violation == nil { checkRecovery() }
     }
@@ -209,17 +217,30 @@ extension Swarm {
         if case .failure(let error) = result { violated("a committed snapshot restores", "\(machine.name): \(error)") }
     }
 
-    /// After a sweep without grace a vault holds what its snapshots reference, and nothing else.
+    /// All nodes sweep, as they do each day. What they rewrite replaces packs at peers, which let go of these a day later.
+    private func sweepAll() {
+        for day in 1...3 {
+            // What was arriving is given up after a day.
+            turns.sleep(until: turns.now + 90_000 * Swarm.second)
+            for machine in machines where violation == nil {
+                let result = machine.run {
+                    guard let core = machine.core, let node = try machine.node() else { return }
+                    Chores(core).tidyOthers()
+                    if day < 3 {
+                        _ = try node.sweep(dryRun: false, scope: .everything, now: currentTime(), Progress())
+                    } else {
+                        _ = try node.store.vault.sweep(grace: 0, now: currentTime() / 1_000_000_000)
+                    }
+                }
+                if case .failure(let error) = result { violated("a sweep works", "\(machine.name): \(error)") }
+            }
+        }
+    }
+
+    /// After its node's sweeps a vault holds what its snapshots reference, and nothing else.
     private func checkGarbage(_ machine: Machine) {
         for owner in owners {
             guard let vault = vault(of: owner.id, on: machine) else { continue }
-            let result = machine.run { [self] in
-                let now = turns.clockSeconds(of: machine.index)
-                // What is arriving is given up after a day.
-                machine.disk.now = now
-                for pass in 1...3 { _ = try vault.sweep(grace: 0, now: now + Int64(pass) * 200_000) }
-            }
-            if case .failure(let error) = result { return violated("a sweep works", "\(machine.name): \(error)") }
             var needed: Set<String> = []
             for id in (try? vault.snapshots()) ?? [] {
                 guard let record = try? vault.snapshotRecord(id) else { continue }

@@ -15,6 +15,9 @@ struct Place: Hashable {
 struct FoundSnapshot {
     var revision: UInt64
     var missing: [PackID] = []
+    var unreadablePages = 0
+
+    var isWhole: Bool { missing.isEmpty && unreadablePages == 0 }
 }
 
 /// What was found in the vaults of one disk, as long as nothing on it changes.
@@ -22,8 +25,8 @@ struct Moment {
     var disk: SimulatedDisk
     var mark: SimulatedDisk.Mark
     var snapshots: [Place: FoundSnapshot?] = [:]
-    /// Packs of pages that are not there.
-    var pages: [Place: [PackID]] = [:]
+    /// Packs of pages that are not there; nil for a page that cannot be read.
+    var pages: [Place: [PackID]?] = [:]
     var packs: [Place: Bool] = [:]
 }
 
@@ -44,10 +47,11 @@ extension Swarm {
         for owner in owners where there.contains(owner.id) {
             guard let vault = vault(of: owner.id, on: machine), let ids = try? vault.snapshots() else { continue }
             for id in ids {
-                guard let missing = find(machine, owner.id, id, vault)?.missing, !missing.isEmpty else { continue }
+                guard let found = find(machine, owner.id, id, vault), !found.isWhole else { continue }
                 violated(
                     "a committed snapshot has lost no pack",
-                    "\(machine.name): \(id.hex.prefix(8)) lacks \(missing.count), the first \(missing[0].hex.prefix(8))")
+                    "\(machine.name): \(id.hex.prefix(8)) lacks \(found.missing.count) packs and \(found.unreadablePages) pages, the "
+                        + "first pack \(found.missing.first?.hex.prefix(8) ?? "none")")
             }
         }
     }
@@ -105,7 +109,7 @@ extension Swarm {
     /// Whether the machine's disk holds the snapshot with all its packs, each of which is there by name.
     func holds(_ machine: Machine, _ owner: OwnerID, _ id: SnapshotID, revision: UInt64 = 0) -> Bool {
         guard let found = find(machine, owner, id, vault(of: owner, on: machine)) else { return false }
-        return found.missing.isEmpty && found.revision >= revision
+        return found.isWhole && found.revision >= revision
     }
 
     /// What was found on a machine's disk since anything changed there. Without power it shows nothing.
@@ -130,25 +134,31 @@ extension Swarm {
         var found: FoundSnapshot?
         if let vault = vault(), let record = try? vault.snapshotRecord(id) {
             found = FoundSnapshot(revision: record.revision)
-            for page in record.pages { found?.missing += missing(owner, page.id, vault, &moment) }
+            for page in record.pages {
+                if let missing = missing(owner, page.id, vault, &moment) {
+                    found?.missing += missing
+                } else {
+                    found?.unreadablePages += 1
+                }
+            }
         }
         moment.snapshots[place] = .some(found)
         moments[machine.index] = machine.disk.hasPower ? moment : nil
         return found
     }
 
-    /// Packs of a page that are not in the vault. One whose page cannot be read has no names.
-    private func missing(_ owner: OwnerID, _ page: PageID, _ vault: Vault, _ moment: inout Moment) -> [PackID] {
+    /// Packs of a page that are not in the vault; nil where the page cannot be read.
+    private func missing(_ owner: OwnerID, _ page: PageID, _ vault: Vault, _ moment: inout Moment) -> [PackID]? {
         let place = Place(owner: owner, id: page.value)
         if let known = moment.pages[place] { return known }
-        let missing = ((try? vault.page(page))?.packs ?? []).filter { pack in
+        let missing = (try? vault.page(page))?.packs.filter { pack in
             let place = Place(owner: owner, id: pack.value)
             if let known = moment.packs[place] { return !known }
             let isThere = (try? vault.knows(pack)) ?? false
             moment.packs[place] = isThere
             return !isThere
         }
-        moment.pages[place] = missing
+        moment.pages[place] = .some(missing)
         return missing
     }
 

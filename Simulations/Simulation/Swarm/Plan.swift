@@ -16,6 +16,8 @@ package enum Act: Sendable, Hashable {
     case crashAtWrite(Int, Int, seconds: Int)
     case restart(Int)
     case suspend(Int, seconds: Int)
+    /// Suspended at the so manieth operation in its vaults from now on, in the midst of a command or of what a peer asks.
+    case suspendAtWork(Int, Int, seconds: Int)
     case cut(Int, Int, seconds: Int, isOneWay: Bool)
     case fillDisk(Int, seconds: Int)
     case failingDisk(Int, oneIn: Int, seconds: Int)
@@ -37,6 +39,8 @@ package enum Act: Sendable, Hashable {
     case otherVersion(Int, seconds: Int)
     /// The first owner ends the agreement with the second.
     case unpair(Int, Int)
+    /// Owners that have parted pair again, by the first one's invitation.
+    case pairAgain(Int, Int)
     /// The first machine blocks the second, which is of the same owner.
     case block(Int, Int)
 
@@ -162,6 +166,8 @@ package struct Plan: Sendable {
         // From numbers of their own, so that seeds without any of it live as they did before there was such a thing.
         var more = SplitMix64(seed &* 0x9fb2_1c65_1e98_df25 ^ 0x5e75)
         drawMore(&more, isQuiet: isQuiet)
+        var sleep = SplitMix64(seed &* 0xa24b_aed4_963e_e407 ^ 0x51ee)
+        drawLate(&sleep, isQuiet: isQuiet)
         acts.sort { $0.second < $1.second }
     }
 
@@ -220,6 +226,28 @@ package struct Plan: Sendable {
         }
         if choices.isOne(in: 8) {
             add(choices.below(end), .otherVersion(choices.below(machines.count), seconds: choices.within(3600...400_000)))
+        }
+    }
+
+    /// Friends that make it up again; and lids that are closed while the machine, or another that sends to it, is at work.
+    private mutating func drawLate(_ choices: inout SplitMix64, isQuiet: Bool) {
+        for planned in acts {
+            guard case .unpair(let a, let b) = planned.act, choices.isOne(in: 2) else { continue }
+            add(planned.second + choices.within(600...400_000), .pairAgain(b, a))
+        }
+        let works = acts.filter { ["backUp", "sweep", "forget", "restore"].contains($0.act.kind) }
+        guard !isQuiet, choices.isOne(in: 2), !works.isEmpty else { return }
+        for _ in 0..<choices.within(1...4) {
+            guard let work = choices.pick(works) else { return }
+            let seconds = choices.pick([30, 7200, 86_400, 400_000, 3_000_000]) ?? 30
+            let worker: Int? =
+                switch work.act {
+                case .backUp(let index), .sweep(let index), .restore(let index), .forget(let index, _): index
+                default: nil
+                }
+            guard let worker else { continue }
+            let sleeper = choices.isOne(in: 3) ? choices.below(machines.count) : worker
+            add(work.second - 1, .suspendAtWork(sleeper, choices.within(1...150), seconds: seconds))
         }
     }
 

@@ -40,6 +40,16 @@ extension Swarm {
                 if machine.isSuspended { machine.resume() }
                 discover(machine)
             }
+        case .suspendAtWork(let index, let operations, let seconds):
+            let machine = machines[index]
+            guard machine.isAwake else { return }
+            machine.suspendAtWork(after: operations) { [self] in
+                count(machine.commands > 0 ? "suspended in a command" : "suspended while it served")
+                later(seconds) { [self] in
+                    if machine.isSuspended { machine.resume() }
+                    discover(machine)
+                }
+            }
         case .cut(let a, let b, let seconds, let isOneWay):
             let ways = [Network.Way(from: a, to: b)] + (isOneWay ? [] : [Network.Way(from: b, to: a)])
             network.cut(ways)
@@ -54,6 +64,7 @@ extension Swarm {
                 down(machine, 5) { $0.shutDown() }
             }
         case .unpair(let a, let b): part(a, b)
+        case .pairAgain(let a, let b): pairAgain(a, b)
         case .block(let a, let b): block(machines[a], machines[b])
         default: damage(act)
         }

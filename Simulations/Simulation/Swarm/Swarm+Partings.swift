@@ -22,6 +22,32 @@ extension Swarm {
         }
     }
 
+    /// `invite` and `join`, of owners that have parted. They are friends from when both have said so.
+    func pairAgain(_ a: Int, _ b: Int) {
+        guard parted.contains([a, b]), let inviter = machines.first(where: { $0.owner == a }), inviter.isAwake,
+            let joiner = machines.first(where: { $0.owner == b }), joiner.isAwake, let quotaBytes = quota(a, b)
+        else { return }
+        // From here on, whatever comes of it.
+        partings.remove([a, b])
+        let invited = inviter.run { try inviter.invite(quotaBytes: quotaBytes) }
+        inviter.reloadBook()
+        guard case .success(let invitation?) = invited else { return }
+        let joined = joiner.run { try joiner.join(invitation, of: inviter, quotaBytes: quotaBytes) }
+        joiner.reloadBook()
+        func takesForFriend(_ machine: Machine, _ owner: Int) -> Bool {
+            (try? machine.home.peerBook().read())?.friend(owners[owner].id)?.isPaired == true
+        }
+        guard case .success = joined, takesForFriend(inviter, b), takesForFriend(joiner, a) else {
+            return turns.note("\(joiner.name) did not join \(inviter.name)")
+        }
+        parted.remove([a, b])
+        count("paired again")
+    }
+
+    private func quota(_ a: Int, _ b: Int) -> UInt64? {
+        plan.friendships.first { Set([$0.a, $0.b]) == [a, b] }.map { UInt64($0.quotaBytes) }
+    }
+
     /// The same with a machine of the same owner.
     func block(_ machine: Machine, _ other: Machine) {
         guard machine.isAwake, let device = other.device else { return }

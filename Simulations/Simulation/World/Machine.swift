@@ -40,10 +40,12 @@ package final class Machine: @unchecked Sendable {
     package var commands = 0
     /// How long one of its vaults' operations may take, in nanoseconds; 0 for no time at all.
     package var slownessNanoseconds: UInt64 {
-        get { slowness.nanoseconds }
-        set { slowness.nanoseconds = newValue }
+        get { interference.slownessNanoseconds }
+        set { interference.slownessNanoseconds = newValue }
     }
-    private let slowness = Slowness()
+    private let interference = Interference()
+    /// Somebody waits for something that runs here, and must not wait for the machine's waking too.
+    private var waitedFor = 0
     /// Threads that did not end when they had to, by name.
     package private(set) var stuck: [String] = []
     /// How long a node that is stopped may take to end.
@@ -71,11 +73,38 @@ package final class Machine: @unchecked Sendable {
     /// Files have the time of the machine's clock; and between two operations in its vaults other threads of the machine may run. Not so
     /// elsewhere, where locks are held meanwhile.
     private func letOthersIn() {
-        disk.visit { [turns, index, slowness] path in
+        disk.visit { [turns, index, interference, weak self] path in
             guard path.isInVault else { return turns.clockSeconds(of: index) }
-            if slowness.nanoseconds > 0 { turns.mayDawdle(on: index, upTo: slowness.nanoseconds) }
+            if interference.slownessNanoseconds > 0 { turns.mayDawdle(on: index, upTo: interference.slownessNanoseconds) }
+            if interference.operationsLeft > 0 { self?.maySuspend() }
             turns.mayPreempt(on: index)
             return turns.clockSeconds(of: index)
+        }
+    }
+
+    /// The machine is suspended at the so manieth operation in its vaults from now on, in the midst of what it does there; `suspended` is
+    /// told then.
+    package func suspendAtWork(after operations: Int, _ suspended: @escaping () -> Void) {
+        interference.operationsLeft = operations
+        interference.suspended = suspended
+    }
+
+    package func forgetSuspension() { interference.operationsLeft = 0 }
+
+    private func maySuspend() {
+        if interference.operationsLeft > 1 {
+            interference.operationsLeft -= 1
+            return
+        }
+        guard waitedFor == 0, let suspended = interference.suspended else { return }
+        if turns.suspendHere(
+            index,
+            then: {
+                forgetSuspension()
+                suspended()
+            })
+        {
+            interference.suspended = nil
         }
     }
 
@@ -101,6 +130,8 @@ package final class Machine: @unchecked Sendable {
         let box = ResultBox<R>()
         // SAFETY: one thread has the turn at a time, and this one waits.
         nonisolated(unsafe) let body = body
+        waitedFor += 1
+        defer { waitedFor -= 1 }
         turns.start(on: index) { box.finish(Result { try body() }) }
         return box.wait()
     }
@@ -121,6 +152,7 @@ package final class Machine: @unchecked Sendable {
             var pace = DaemonPace()
             pace.roundMilliseconds = 12 * 3_600_000
             pace.retryMilliseconds = 1_800_000
+            if configuration.trashDays == 0 { pace.leavingGraceSeconds = 0 }
             let log: @Sendable (String) -> Void = { [weak self] line in self?.say(line) }
             let core = try DaemonCore(home, keys, configuration, pace: pace, log: log)
             self.core = core
@@ -224,9 +256,12 @@ package final class Machine: @unchecked Sendable {
 }
 
 /// Apart from the machine, so that its disk can ask without keeping it.
-private final class Slowness: @unchecked Sendable {
+private final class Interference: @unchecked Sendable {
     // SAFETY: touched by the thread that has the turn alone.
-    var nanoseconds: UInt64 = 0
+    var slownessNanoseconds: UInt64 = 0
+    /// Until the machine is suspended; 0 for not at all.
+    var operationsLeft = 0
+    var suspended: (() -> Void)?
 }
 
 extension RawPath {

@@ -186,7 +186,7 @@ package final class Network: @unchecked Sendable {
         let connection = Connection(a, b)
         connections.append(connection)
         for index in Set([node.machine, machine]) { connectionsOf[index, default: []].append(connection) }
-        turns.after(b.due(after: delay(0)), on: b.machine) { b.handle(.connected) }
+        turns.after(b.due(after: delay()), on: b.machine) { b.handle(.connected) }
         a.handle(.connected)
         // Whoever never gets to hello is given up.
         for end in [a, b] { turns.after(12_000_000_000, on: end.machine) { if !end.isReady { end.hearNothing() } } }
@@ -198,13 +198,13 @@ package final class Network: @unchecked Sendable {
         connections.removeAll(where: \.isOver)
     }
 
-    private func delay(_ byteCount: Int) -> UInt64 {
+    private func delay() -> UInt64 {
         var milliseconds = choices.within(1...max(1, faults.latencyMilliseconds))
         if faults.stalls > 0, choices.isOne(in: faults.stalls) {
             count("stall")
             milliseconds += choices.below(8000)
         }
-        return UInt64(milliseconds) * 1_000_000 + UInt64(byteCount) * 1_000_000_000 / UInt64(faults.bytesPerSecond)
+        return UInt64(milliseconds) * 1_000_000
     }
 
     /// Carries bytes to the far end, or does worse.
@@ -244,7 +244,7 @@ package final class Network: @unchecked Sendable {
         for piece in pieces where !piece.isEmpty { deliver(piece, to: far) }
         if isWrong, !ends { expectEnd(end, far) }
         if ends {
-            for end in [end, far] { turns.after(end.due(after: delay(0)), on: end.machine) { end.handle(.disconnected) } }
+            for end in [end, far] { turns.after(end.due(after: delay()), on: end.machine) { end.handle(.disconnected) } }
         }
     }
 
@@ -258,14 +258,15 @@ package final class Network: @unchecked Sendable {
     }
 
     private func deliver(_ bytes: [UInt8], to end: WireEnd) {
-        turns.after(end.due(after: delay(bytes.count)), on: end.machine) { end.receive(bytes) }
+        let onLine = UInt64(bytes.count) * 1_000_000_000 / UInt64(faults.bytesPerSecond)
+        turns.after(end.due(after: delay(), onLine: onLine), on: end.machine) { end.receive(bytes) }
     }
 
     /// The connection is closed at one end: the other learns it after what was sent before.
     func closed(_ end: WireEnd) {
         guard let far = end.far, !far.isOver else { return }
         if isCut(end.machine, far.machine) { return expectSilence(far) }
-        turns.after(far.due(after: delay(0)), on: far.machine) { far.handle(.disconnected) }
+        turns.after(far.due(after: delay()), on: far.machine) { far.handle(.disconnected) }
     }
 }
 

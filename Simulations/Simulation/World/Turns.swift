@@ -106,6 +106,18 @@ package final class Turns: ThreadTurns, @unchecked Sendable {
         runnable.removeAll { $0.machine == machine }
     }
 
+    /// Suspends the machine in the midst of what its running thread does, after `then`. False, and nothing is done, where another runs.
+    package func suspendHere(_ machine: MachineIndex, then: () -> Void) -> Bool {
+        guard machineNow == machine, running.machine == machine, !clocks[machine].isSuspended else { return false }
+        let seat = running
+        spent["suspended at work", default: 0] += 1
+        suspend(machine)
+        clocks[machine].heldSeats.append(seat)
+        then()
+        handOver(from: seat, waits: true)
+        return true
+    }
+
     package func resume(_ machine: MachineIndex) {
         clocks[machine].isSuspended = false
         runnable += clocks[machine].heldSeats

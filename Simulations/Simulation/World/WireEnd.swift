@@ -17,6 +17,7 @@ package final class WireEnd: PeerChannel, @unchecked Sendable {
     private var calledAt: UInt64 = 0
     private var held: [[UInt8]] = []
     private var lastDue: UInt64 = 0
+    private var lineFreeAt: UInt64 = 0
     private var ended: PeerProtocolError?
     private var isPumping = false
     /// Its first bytes are out.
@@ -181,9 +182,11 @@ package final class WireEnd: PeerChannel, @unchecked Sendable {
 
     // MARK: For the network
 
-    /// When something that takes so long comes: never before what was sent earlier.
-    func due(after nanoseconds: UInt64) -> UInt64 {
-        lastDue = max(lastDue + 1, network.turns.now + nanoseconds)
+    /// When something comes here that takes so long on its way, and for so long has the line for itself: never before what was sent
+    /// earlier, and what is sent at once comes one after the other.
+    func due(after nanoseconds: UInt64, onLine lineNanoseconds: UInt64 = 0) -> UInt64 {
+        lineFreeAt = max(lineFreeAt, network.turns.now) + lineNanoseconds
+        lastDue = max(lastDue + 1, lineFreeAt + nanoseconds)
         return lastDue - network.turns.now
     }
 

@@ -99,7 +99,9 @@ struct FindCommand: NodeCommand {
             try node.nameSearch(now: currentTime(), progress, problem: report)
         }
         guard !search.snapshots.isEmpty else {
-            throw NodeError(.failed, "find", "there are no snapshots yet; make one with `backup`")
+            throw NodeError(
+                .failed, "find",
+                "there are no snapshots yet; make one with `backup`, or bring those of a lost machine back with `recover`")
         }
         let browser = FindBrowser(session, node, search, filter, limit: limit, try session.snapshots(of: node))
         let progress = Progress()

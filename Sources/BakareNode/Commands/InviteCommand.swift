@@ -67,7 +67,11 @@ struct InviteCommand: NodeCommand {
             let until = CalendarTime.local(invitation.expires * 1_000_000_000).minuteText
             Standard.output.flush()
             session.warn("on the other machine: bakare-node join LINE, until \(until); it works once")
-            if !ownDevice {
+            if ownDevice {
+                session.warn(
+                    "whoever has this line can read all your backups: give it to nobody, and best by `bakare-node join -`, which reads it from"
+                        + " standard input")
+            } else {
                 let quota = describeBytes(Int(clamping: invitation.quotaBytes))
                 session.warn("this node will keep up to \(quota) for the other (--quota)")
             }

@@ -78,7 +78,11 @@ struct RecoverCommand: NodeCommand {
         session.tell(
             "\(describeCount(report.snapshots, "snapshot")) here now, \(describeBytes(report.receivedBytes)) fetched from "
                 + report.peers.joined(separator: ", "))
-        if report.packsLeft > 0 {
+        if all, report.packsLeft > 0 {
+            session.warn(
+                "\(describeCount(report.packsLeft, "pack")) of data could not be brought: run it again when all peers are reached"
+            )
+        } else if report.packsLeft > 0 {
             session.tell(
                 "\(describeCount(report.packsLeft, "pack")) of data stay with the peers: `restore` reads them from there, `start` brings them here"
             )
@@ -86,7 +90,7 @@ struct RecoverCommand: NodeCommand {
         for (id, reason) in report.incomplete.sorted(by: { $0.key < $1.key }) {
             session.warn("snapshot \(id.hex.prefix(8)) is not whole anywhere: \(reason)")
         }
-        return report.incomplete.isEmpty ? .done : .withProblems
+        return report.incomplete.isEmpty && (!all || report.packsLeft == 0) ? .done : .withProblems
     }
 
     private func answer(_ recovered: Home.Recovered, _ report: RecoveryReport?, _ session: Session) {

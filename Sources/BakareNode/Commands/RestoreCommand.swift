@@ -57,13 +57,19 @@ struct RestoreCommand: NodeCommand {
         session.tell("\(dryRun ? "would restore" : "restored") \(entries)  in \(describeSeconds(report.seconds))")
         var details: [String] = []
         if report.unchangedFiles > 0 { details.append("\(describeCount(report.unchangedFiles, "file")) unchanged") }
+        if report.keptFiles > 0 {
+            details.append(
+                "\(describeCount(report.keptFiles, "entry", "entries")) kept as there (--overwrite \(overwrite.rawValue))")
+        }
         if report.writtenBytes != report.bytes {
             details.append("\(describeBytes(report.writtenBytes)) \(dryRun ? "to write" : "written")")
         }
         if report.deleted > 0 {
             details.append("\(describeCount(report.deleted, "entry", "entries")) \(dryRun ? "to remove" : "removed")")
         }
-        if verify, report.errors.isEmpty, !dryRun { details.append("all read back and equal") }
+        if verify, report.errors.isEmpty, !dryRun {
+            details.append(report.keptFiles > 0 ? "all else read back and equal" : "all read back and equal")
+        }
         if !details.isEmpty { session.tell(details.joined(separator: "  ")) }
         guard report.errors.isEmpty else {
             session.warn("\(describeCount(report.errors.count, "entry", "entries")) could not be restored (named above)")

@@ -21,7 +21,8 @@ struct SnapshotsCommand: NodeCommand {
         let losses = try node.losses(of: snapshots)
         session.answer(.array(snapshots.map { $0.json(replicas[$0], isIncomplete: losses.hurts($0)) }))
         if snapshots.isEmpty {
-            session.say("no snapshots yet; make one with `bakare-node backup PATH`")
+            session.say(
+                "no snapshots yet; make one with `bakare-node backup PATH`, or bring those of a lost machine back with `recover`")
             return .done
         }
         let now = currentTime()

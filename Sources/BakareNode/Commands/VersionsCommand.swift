@@ -23,7 +23,9 @@ struct VersionsCommand: NodeCommand {
         let node = try session.node(writing: false)
         let snapshots = try session.snapshots(of: node)
         guard !snapshots.isEmpty else {
-            throw NodeError(.failed, "versions", "there are no snapshots yet; make one with `backup`")
+            throw NodeError(
+                .failed, "versions",
+                "there are no snapshots yet; make one with `backup`, or bring those of a lost machine back with `recover`")
         }
         let progress = Progress()
         let versions = try Interruption.during(progress) { () throws(NodeError) in
