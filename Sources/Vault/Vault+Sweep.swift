@@ -125,7 +125,7 @@ extension Vault {
                     throw VaultError(error, "begin a generation in", "\(trashFolder)")
                 }
                 hasReserve = false
-                try? disk.unlink(reserve)
+                giveUpReserve()
             }
         }
     }

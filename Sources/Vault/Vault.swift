@@ -91,7 +91,11 @@ package final class Vault: Sendable {
     }
 
     /// Frees the reserve for an operation that is to free more. The next sweep makes it anew.
-    package func giveUpReserve() { try? disk.unlink(reserve) }
+    package func giveUpReserve() {
+        try? disk.unlink(reserve)
+        // Some file systems give back the space of a file when it is gone for good.
+        try? disk.syncDirectory(root)
+    }
 
     package static let reserveBytes = 64 << 10
 }

@@ -120,7 +120,7 @@ import Vault
         let disk = SimulatedDisk()
         let vault = try life.open(disk)
         try life.world.store(vault, [0, 1, 2, 3, 4, 5])
-        disk.faults.capacityBytes = 1
+        disk.faults.capacityBytes = disk.usedBytes
         #expect(throws: VaultError.self) { try life.world.store(vault, [6]) }
         #expect(try vault.sweep(grace: 0, now: 0).purgedPacks == 6)
         disk.faults.capacityBytes = 1 << 20
