@@ -42,6 +42,14 @@ package struct Acquaintances: Sendable {
     /// answers, instead of the session ending: a friend who has orders to forget says them to everyone that it meets.
     package var servesNobody = false
 
+    /// Whether there is no session with who has this key.
+    func refuses(_ key: Bytes32) -> Bool {
+        #if MUTANTS
+            if Mutant.welcomeTheBlocked.isOn { return false }
+        #endif
+        return blocked.contains(key)
+    }
+
     package init(owner: OwnerID, friends: Set<OwnerID> = [], blocked: Set<Bytes32> = []) {
         self.owner = owner
         self.friends = friends

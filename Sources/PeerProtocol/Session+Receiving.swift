@@ -31,7 +31,7 @@ extension Session {
             handshakeHash: result.handshakeHash)
         sender = MessageSender(cipher: result.transport.takeSending())
         receiver = MessageReceiver(cipher: result.transport.takeReceiving())
-        guard !setup.acquaintances.blocked.contains(identity.agreementKey) else { throw PeerProtocolError(.notWelcome) }
+        guard !setup.acquaintances.refuses(identity.agreementKey) else { throw PeerProtocolError(.notWelcome) }
         try send(.hello(Hello(offer: setup.offer)), at: now)
         if let more = credit.grantAtFirst() { try send(.credit(more), at: now) }
     }
