@@ -36,6 +36,9 @@ package struct ArchiveError: Error, Sendable, CustomStringConvertible {
         self.path = path
     }
 
+    /// Whether no other file can be read either.
+    var endsReading: Bool { code == .interrupted || code == .unreachable }
+
     /// The same, naming the file that it happened to, if it names none yet.
     func at(_ path: RawPath) -> ArchiveError { ArchiveError(code, operation, message, path: self.path ?? path) }
 

@@ -300,17 +300,11 @@ final class FileContent: Sendable {
         if state.lists.isEmpty { return KeyList(levels: 0, keys: (state.runs[0] ?? []).compactMap { $0 }) }
         var lists = state.lists.compactMap { $0 }
         if let rest = state.runs[lists.count] { lists.append(try KeyListBuilder.store(rest.compactMap { $0 }, worker.writer)) }
-        let listKeysMax = worker.writer.listKeysMax
-        var levels = 1
-        while lists.count > listKeysMax {
-            var above: [ChunkKey] = []
-            for first in stride(from: 0, to: lists.count, by: listKeysMax) {
-                above.append(try KeyListBuilder.store(Array(lists[first...].prefix(listKeysMax)), worker.writer))
-            }
-            lists = above
-            levels += 1
-        }
-        return try KeyList(keys: lists, levels: levels)
+        // These keys are content like any other, one level further up.
+        var above = KeyListBuilder()
+        for list in lists { try above.append(list, worker.writer) }
+        let top = try above.finish(worker.writer)
+        return try KeyList(keys: top.keys, levels: Int(top.levels) + 1)
     }
 }
 

@@ -18,7 +18,7 @@ final class ChunkWriterShared: Sendable {
     /// Tree chunks are few and small: all workers put them in one pack.
     fileprivate let treePack = Mutex<PackBuilder?>(nil)
 
-    init(cipher: ChunkCipher, index: ChunkIndex, sink: PackSink, listKeysMax: Int = Limits.directKeysMax) {
+    init(cipher: ChunkCipher, index: ChunkIndex, sink: PackSink, listKeysMax: Int) {
         self.listKeysMax = max(2, listKeysMax)
         self.cipher = cipher
         self.index = index

@@ -94,7 +94,7 @@ final class DumpArchive {
             let before = content.position
             let piece: DumpContent.Piece?
             do { piece = try content.next() } catch {
-                if [.interrupted, .unreachable].contains(error.code) { throw error }
+                if error.endsReading { throw error }
                 let rest = Int(clamping: entry.size) - before
                 lost = ((lost?.bytes ?? 0) + rest, error)
                 try output.writeZeros(rest)

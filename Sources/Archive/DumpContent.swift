@@ -94,7 +94,7 @@ final class DumpContent {
                 let bytes = try source.read(key, scratch)
                 if !bytes.isEmpty { return .bytes(bytes) }
             } catch {
-                if [.interrupted, .unreachable].contains(error.code) { throw error }
+                if error.endsReading { throw error }
                 return .lost(source.plainBytesHint(key) ?? room, error)
             }
         }

@@ -152,14 +152,13 @@ package final class PeerPacks: PackSource {
         }
         guard isFirst else { return false }
         defer { state.withLock { $0.dialling -= 1 } }
-        let wanted = Set(away)
+        let wanted = away
         guard !wanted.isEmpty, let local = beginSearch() else { return true }
         for _ in 0..<PeerPacks.searchSeconds * 10 where !progress.isStopping {
-            if wanted.isSubset(of: local.found.keys) { break }
+            if targets(wanted, local).count == wanted.count { break }
             _ = state.wait(milliseconds: 100) { $0.isClosed ? true : nil }
         }
-        let targets = local.found.filter { wanted.contains($0.key) }.sorted { $0.key < $1.key }
-        dial(targets.map { Target(addresses: $0.value, key: candidates.keys[$0.key]) })
+        dial(targets(wanted, local))
         return true
     }
 
@@ -220,12 +219,11 @@ package final class PeerPacks: PackSource {
         for _ in 0..<pauseSeconds * 10 where !progress.isStopping {
             _ = state.wait(milliseconds: 100) { $0.isClosed ? true : nil }
         }
-        var targets = candidates.addresses.map { Target(addresses: $0, key: nil) }
+        var all = candidates.addresses.map { Target(addresses: $0, key: nil) }
         if failures > PeerPacks.searchAfter, let local = beginSearch() {
-            let found = local.found.sorted { $0.key < $1.key }
-            targets += found.map { Target(addresses: $0.value, key: candidates.keys[$0.key]) }
+            all += targets(candidates.devices, local)
         }
-        dial(targets)
+        dial(all)
         state.withLock { $0.dialling -= 1 }
     }
 
@@ -233,6 +231,12 @@ package final class PeerPacks: PackSource {
         let addresses: [PeerAddress]
         /// Whose; nil for whoever is where somebody was last.
         let key: Bytes32?
+    }
+
+    /// Those of these nodes that are announced, where they are.
+    private func targets(_ devices: [DeviceID], _ local: LocalSearch) -> [Target] {
+        let found = local.found
+        return devices.compactMap { id in found[id].map { Target(addresses: $0, key: candidates.keys[id]) } }
     }
 
     private func dial(_ targets: [Target]) {

@@ -72,8 +72,6 @@ struct VaultReferences {
         packs = list.sorted()
         #if MUTANTS
             if Mutant.forgetReference.isOn, packs.count > 1 { packs.removeLast() }
-        #endif
-        #if MUTANTS
             if Mutant.forgetPage.isOn, let page = needed.max() {
                 pages = needed.subtracting([page])
                 absent = missing

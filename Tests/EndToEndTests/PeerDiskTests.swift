@@ -21,14 +21,10 @@ private func command(_ words: String...) throws {
         try scratch.makeFolder("disk")
         try command("mount", "-o", "loop", scratch.path("image"), scratch.path("disk"))
         defer { try? command("umount", "-l", scratch.path("disk")) }
-        let mine = try Home.make(scratch.path("mine"), settings: onePeer)
-        let theirs = try Home.make(scratch.path("disk/theirs"), settings: onePeer)
         let source = try scratch.makeFolder("source")
         try source.write("a", random.bytes(2_000_000))
-        let me = try RunningNode(mine)
-        try pair(mine, theirs)
-        let friend = try RunningNode(theirs)
-        try wait("the nodes meet") { try online(mine).count == 1 && online(theirs).count == 1 }
+        let friends = try Friends(scratch, theirs: "disk/theirs")
+        let (mine, theirs, me, friend) = (friends.mine, friends.theirs, friends.me, friends.friend)
         try mine.expect(0, ["backup", "--wait", scratch.path("source")])
 
         let free = try #require(

@@ -54,6 +54,24 @@ func pair(_ inviter: Home, _ joiner: Home, quota: String = "10GB", joinerQuota: 
     try joiner.succeed("join", line, "--quota", joinerQuota)
 }
 
+/// A node, and that of a friend, which run and have met.
+struct Friends {
+    let mine: Home
+    let theirs: Home
+    let me: RunningNode
+    let friend: RunningNode
+
+    init(_ scratch: Scratch, theirs name: String = "theirs") throws {
+        mine = try Home.make(scratch.path("mine"), settings: onePeer)
+        theirs = try Home.make(scratch.path(name), settings: onePeer)
+        me = try RunningNode(mine)
+        try pair(mine, theirs)
+        friend = try RunningNode(theirs)
+        let (mine, theirs) = (mine, theirs)
+        try wait("the nodes meet") { try online(mine).count == 1 && online(theirs).count == 1 }
+    }
+}
+
 func wait(_ what: String, seconds: Double = 30, until isDone: () throws -> Bool) throws {
     let deadline = Date().addingTimeInterval(seconds)
     while !(try isDone()) {

@@ -9,14 +9,10 @@ private func peer(_ home: Home) throws -> [String: Any] { try #require(try home.
     func deletedVault() throws {
         var random = Randomness.forTest("PeerTrouble.deletedVault")
         let scratch = try Scratch()
-        let mine = try Home.make(scratch.path("mine"), settings: onePeer)
-        let theirs = try Home.make(scratch.path("theirs"), settings: onePeer)
         let source = try scratch.makeFolder("source")
         try source.write("a", random.bytes(3_000_000))
-        let me = try RunningNode(mine)
-        try pair(mine, theirs)
-        let friend = try RunningNode(theirs)
-        try wait("the nodes meet") { try online(mine).count == 1 && online(theirs).count == 1 }
+        let friends = try Friends(scratch)
+        let (mine, me, friend) = (friends.mine, friends.me, friends.friend)
         try mine.expect(0, ["backup", "--wait", scratch.path("source")])
         try FileManager.default.removeItem(atPath: scratch.path("theirs") + "/vault")
         try source.write("b", random.bytes(1_000_000))
@@ -42,14 +38,10 @@ private func peer(_ home: Home) throws -> [String: Any] { try #require(try home.
     func recoveryFromFriendWithOrders() throws {
         var random = Randomness.forTest("PeerTrouble.orders")
         let scratch = try Scratch()
-        let mine = try Home.make(scratch.path("mine"), settings: onePeer)
-        let theirs = try Home.make(scratch.path("theirs"), settings: onePeer)
         let source = try scratch.makeFolder("source")
         try source.write("a", random.bytes(30_000_000))
-        let me = try RunningNode(mine)
-        try pair(mine, theirs)
-        let friend = try RunningNode(theirs)
-        try wait("the nodes meet") { try online(mine).count == 1 && online(theirs).count == 1 }
+        let friends = try Friends(scratch)
+        let (mine, theirs, me, friend) = (friends.mine, friends.theirs, friends.me, friends.friend)
         try mine.expect(0, ["backup", "--wait", scratch.path("source")])
         for _ in 0..<2 { try theirs.expect(0, ["backup", "--wait", scratch.path("source")]) }
         try theirs.succeed("forget", try #require(theirs.snapshots().first))
@@ -70,13 +62,9 @@ private func peer(_ home: Home) throws -> [String: Any] { try #require(try home.
     func unpairedWhileAway() throws {
         var random = Randomness.forTest("PeerTrouble.unpaired")
         let scratch = try Scratch()
-        let mine = try Home.make(scratch.path("mine"), settings: onePeer)
-        let theirs = try Home.make(scratch.path("theirs"), settings: onePeer)
         try scratch.makeFolder("source").write("a", random.bytes(1_000_000))
-        let me = try RunningNode(mine)
-        try pair(mine, theirs)
-        let friend = try RunningNode(theirs)
-        try wait("the nodes meet") { try online(mine).count == 1 && online(theirs).count == 1 }
+        let friends = try Friends(scratch)
+        let (mine, theirs, me, friend) = (friends.mine, friends.theirs, friends.me, friends.friend)
         try mine.expect(0, ["backup", "--wait", scratch.path("source")])
         try friend.stop()
         let id = try #require(try peer(mine)["id"] as? String)

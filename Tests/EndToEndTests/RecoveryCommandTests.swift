@@ -6,14 +6,10 @@ import Testing
     /// A friend who keeps a backup of `source`, and the key of whoever made it, in `paper`.
     private func makeBackup(_ scratch: Scratch) throws -> RunningNode {
         var random = Randomness.forTest("RecoveryCommand")
-        let mine = try Home.make(scratch.path("mine"), settings: onePeer)
-        let theirs = try Home.make(scratch.path("theirs"), settings: onePeer)
         let source = try scratch.makeFolder("source")
         try source.write("a", random.bytes(3_000_000))
-        let me = try RunningNode(mine)
-        try pair(mine, theirs)
-        let friend = try RunningNode(theirs)
-        try wait("the nodes meet") { try online(mine).count == 1 && online(theirs).count == 1 }
+        let friends = try Friends(scratch)
+        let (mine, me, friend) = (friends.mine, friends.me, friends.friend)
         try mine.expect(0, ["backup", "--wait", scratch.path("source")])
         let key = try #require(try mine.succeed("key", "show", "--json").object()["recovery_key"] as? String)
         try key.write(toFile: scratch.path("paper"), atomically: true, encoding: .utf8)
